@@ -1,0 +1,1 @@
+"""Replays of policies, metrics, statistics and reports."""

@@ -1,0 +1,125 @@
+"""The canonical tables: which columns a record has, their units, dtypes and meaning.
+
+Every reader returns these tables and every consumer takes them, so a log's own dialect ends here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from hpcai.cluster.spec import Machine
+
+JOB_STATUSES: Final = (
+    "completed",
+    "failed",
+    "cancelled",
+    "timeout",
+    "node_fail",
+    "out_of_memory",
+    "preempted",
+    "running",
+    "pending",
+    "unknown",
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a canonical table."""
+
+    name: str
+    dtype: (
+        str  # "float64" (nan: unknown), "int64" (0: unknown), "str" ("": unknown), "category" ("": unknown)
+    )
+    unit: str
+    meaning: str
+
+
+JOB_COLUMNS: Final = (
+    Column("job_id", "str", "", "the log's own name for the job; array tasks keep their index, as in 519_2"),
+    Column(
+        "submit", "float64", "s", "when it became eligible for the queue, counted from the trace's origin"
+    ),
+    Column("start", "float64", "s", "when the recorded scheduler started it; nan if the log does not say"),
+    Column("end", "float64", "s", "when it ended as recorded; nan if the log does not say"),
+    Column("run_time", "float64", "s", "end - start as recorded; nan for a job that never ran"),
+    Column("requested_time", "float64", "s", "the limit its user asked for; nan if none or unknown"),
+    Column(
+        "processors", "int64", "", "processors (CPU cores) it occupies: allocated where known, else requested"
+    ),
+    Column("requested_processors", "int64", "", "processors its user asked for"),
+    Column("nodes", "int64", "", "nodes it spans: allocated where known, else requested"),
+    Column("gpus", "float64", "", "GPUs it occupies over all its nodes; 0.46 is a share of one GPU; 0 none"),
+    Column("gpu_kind", "category", "", "GPU models it may run on, separated by '|'; empty means any"),
+    Column("memory", "float64", "B", "main memory it asked for over all its nodes; nan if unknown"),
+    Column("user", "category", "", "who submitted it"),
+    Column("group", "category", "", "the user's group or account"),
+    Column("tenant", "category", "", "who shares the machine: virtual cluster, namespace or account"),
+    Column("queue", "category", "", "queue it was submitted to"),
+    Column("partition", "category", "", "partition it ran in"),
+    Column("qos", "category", "", "quality of service or priority class"),
+    Column("status", "category", "", "how it ended, one of JOB_STATUSES"),
+    Column("preceding_job", "str", "", "job_id that had to end before this one was submitted (SWF field 17)"),
+    Column("think_time", "float64", "s", "from that job's end to this one's submission (SWF field 18)"),
+)
+
+
+def empty_jobs(n: int) -> pd.DataFrame:
+    """Return a jobs table of ``n`` rows with every column at its 'unknown' value and canonical dtype."""
+    data: dict[str, object] = {}
+    for column in JOB_COLUMNS:
+        if column.dtype == "float64":
+            fill = 0.0 if column.name == "gpus" else np.nan
+            data[column.name] = np.full(n, fill)
+        elif column.dtype == "int64":
+            data[column.name] = np.zeros(n, dtype=np.int64)
+        elif column.dtype == "category":
+            unknown = "unknown" if column.name == "status" else ""
+            data[column.name] = pd.Categorical([unknown] * n)
+        else:
+            data[column.name] = pd.array([""] * n, dtype="str")
+    return pd.DataFrame(data)
+
+
+@dataclass
+class BadRows:
+    """Rows that a reader kept out, by reason: how many, and the first line numbers (1-based)."""
+
+    FIRST: Final = 5
+    count: dict[str, int] = field(default_factory=dict)
+    first_lines: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, reason: str, lines: np.ndarray | list[int]) -> None:
+        """Count ``lines`` (1-based line or record numbers, ascending) as bad for ``reason``."""
+        if len(lines) == 0:
+            return
+        self.count[reason] = self.count.get(reason, 0) + len(lines)
+        first = self.first_lines.setdefault(reason, [])
+        first.extend(int(line) for line in lines[: max(0, self.FIRST - len(first))])
+
+    @property
+    def total(self) -> int:
+        """Number of rows kept out, whatever the reason."""
+        return sum(self.count.values())
+
+
+@dataclass
+class Trace:
+    """A recorded log: its jobs, the machine it ran on, and what the reader has to say about it.
+
+    ``jobs`` holds the columns of :data:`JOB_COLUMNS`, sorted by submit (ties keep the log's order), with a
+    fresh integer index. Times are seconds from ``origin`` (Unix time of second 0, nan if unknown).
+    """
+
+    name: str
+    jobs: pd.DataFrame
+    machine: Machine | None = None
+    format: str = ""
+    origin: float = float("nan")
+    sha256: dict[str, str] = field(default_factory=dict)  # file name -> hash of its bytes as read
+    bad_rows: BadRows = field(default_factory=BadRows)
+    notes: list[str] = field(default_factory=list)

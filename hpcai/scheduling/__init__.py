@@ -1,0 +1,1 @@
+"""Which job next: orderings, backfilling and the scheduling pass, as functions on arrays."""

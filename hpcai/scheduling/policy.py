@@ -1,0 +1,28 @@
+"""A scheduling policy as data: an ordering, a backfilling and what the scheduler believes of run times."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Backfill = Literal["none", "easy", "conservative"]
+
+
+class Policy(BaseModel):
+    """Everything that decides a schedule once the jobs and the machine are given (docs/semantics.md).
+
+    ``ordering`` is the name of an ordering (:mod:`hpcai.scheduling.orderings`) or ``expr:`` followed by a
+    formula. ``parameters`` are the formula's named constants, such as multifactor's weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ordering: str = "fcfs"
+    backfill: Backfill = "easy"
+    estimate: Literal["requested", "actual"] = "requested"
+    estimate_multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    kill_at_limit: bool = False
+    dependencies: bool = False
+    backfill_depth: Annotated[int, Field(ge=1)] | None = None
+    parameters: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The two clocks: the compiled event loop and the SimPy simulation."""
