@@ -5,8 +5,9 @@ Every reader returns these tables and every consumer takes them, so a log's own 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -89,11 +90,11 @@ def empty_jobs(n: int) -> pd.DataFrame:
 class BadRows:
     """Rows that a reader kept out, by reason: how many, and the first line numbers (1-based)."""
 
-    FIRST: Final = 5
+    FIRST: ClassVar[int] = 5
     count: dict[str, int] = field(default_factory=dict)
     first_lines: dict[str, list[int]] = field(default_factory=dict)
 
-    def add(self, reason: str, lines: np.ndarray | list[int]) -> None:
+    def add(self, reason: str, lines: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> None:
         """Count ``lines`` (1-based line or record numbers, ascending) as bad for ``reason``."""
         if len(lines) == 0:
             return
@@ -123,3 +124,12 @@ class Trace:
     sha256: dict[str, str] = field(default_factory=dict)  # file name -> hash of its bytes as read
     bad_rows: BadRows = field(default_factory=BadRows)
     notes: list[str] = field(default_factory=list)
+
+    def equals(self, other: Trace) -> bool:
+        """Whether both say the same in every field, value for value (unknown equals unknown)."""
+        return (
+            self.jobs.equals(other.jobs)
+            and np.array_equal(self.origin, other.origin, equal_nan=True)
+            and (self.name, self.machine, self.format) == (other.name, other.machine, other.format)
+            and (self.sha256, self.bad_rows, self.notes) == (other.sha256, other.bad_rows, other.notes)
+        )
