@@ -14,6 +14,7 @@ from hpcai.records.schema import Trace
 # Name of the format to what it is. The reader is the module of that name; guessing tries them in this order.
 FORMATS: Final = {
     "swf": "Standard Workload Format (Parallel Workloads Archive)",
+    "sacct": "Slurm accounting, sacct -P",
 }
 _LOG_SUFFIXES: Final = (
     "",

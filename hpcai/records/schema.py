@@ -125,6 +125,11 @@ class Trace:
     bad_rows: BadRows = field(default_factory=BadRows)
     notes: list[str] = field(default_factory=list)
 
+    @classmethod
+    def new(cls, name: str, format: str, sha256: dict[str, str]) -> Trace:
+        """Return a trace without jobs, for a reader to fill."""
+        return cls(name, empty_jobs(0), format=format, sha256=sha256)
+
     def equals(self, other: Trace) -> bool:
         """Whether both say the same in every field, value for value (unknown equals unknown)."""
         return (

@@ -85,6 +85,13 @@ def canonical(columns: Mapping[str, Any], rows: npt.NDArray[np.int64]) -> pd.Dat
     return jobs
 
 
+def rebase(submit: Floats, *others: Floats) -> tuple[float, Floats, tuple[Floats, ...]]:
+    """Return the origin, which is the first submission, and all times counted from it."""
+    known = submit[np.isfinite(submit)]
+    origin = float(known.min()) if len(known) else np.nan
+    return origin, submit - origin, tuple(other - origin for other in others)
+
+
 def _is_number(name: str) -> bool:
     return any(column.name == name and column.dtype in ("int64", "float64") for column in JOB_COLUMNS)
 

@@ -61,7 +61,7 @@ def read(
     if requested_time_field not in (None, 6, 9):
         raise InputError(f"requested_time_field {requested_time_field!r}: expected 6 or 9")
     source = load(path)
-    trace = Trace(source.name, jobs=None, format="swf", sha256=source.sha256)  # type: ignore[arg-type]
+    trace = Trace.new(source.name, "swf", source.sha256)
     data = whole_lines(source, trace.bad_rows)
     table = _numbers.parse(data, FIELDS, b";")
     whole = (table.fields >= FIELDS) & ~np.isnan(table.values).any(axis=0)

@@ -1,0 +1,67 @@
+"""The machine that a log shows by naming the nodes of its jobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hpcai.cluster.spec import Machine, NodeGroup
+from hpcai.records.readers._table import Floats
+
+_GIB = 2.0**30
+
+
+def machine_seen(
+    name: str,
+    nodes: Sequence[Sequence[str]],
+    start: Floats,
+    end: Floats,
+    amounts: dict[str, Floats],
+) -> Machine | None:
+    """Return the machine of the nodes seen, each with the most that jobs occupied on it at one time.
+
+    Args:
+        name: of the machine.
+        nodes: names of the nodes of each job; a job's share is the same on each of them.
+        start: of each job, in seconds.
+        end: of each job, in seconds.
+        amounts: what each job occupies in all: 'processors', 'gpus' and 'memory' (bytes).
+    """
+    counts = np.array([len(names) for names in nodes], dtype=np.int64)
+    job = np.repeat(np.arange(len(nodes)), counts)
+    node, names = pd.factorize(np.array([name for names in nodes for name in names], dtype=object))
+    if len(names) == 0:
+        return None
+    known = ~(np.isnan(start) | np.isnan(end))[job]
+    job, node = job[known], node[known]
+    instants = np.concatenate([end[job], start[job]])
+    order = np.lexsort((instants, np.concatenate([node, node])))  # stable: an end comes before a start
+    peaks = {
+        kind: _peaks(node, np.nan_to_num(amount[job] / counts[job]), order, len(names))
+        for kind, amount in amounts.items()
+    }
+    seen = pd.DataFrame({kind: np.ceil(peak - 1e-6).astype(np.int64) for kind, peak in peaks.items()})
+    return Machine(name=name, groups=tuple(_groups(seen)))
+
+
+def _peaks(node: np.ndarray, share: Floats, order: np.ndarray, n: int) -> Floats:
+    """Return the most of ``share`` at one time on each node, by a running sum that ends at 0 on each."""
+    use = np.cumsum(np.concatenate([-share, share])[order])
+    peaks = np.zeros(n)
+    np.maximum.at(peaks, np.concatenate([node, node])[order], use)
+    return peaks
+
+
+def _groups(seen: pd.DataFrame) -> list[NodeGroup]:
+    """Return groups of like nodes: nodes of as many GPUs are alike, and have the CPUs of the fullest seen."""
+    groups = []
+    for gpus in sorted(set(seen["gpus"].tolist())):
+        like = seen[seen["gpus"] == gpus]
+        kind = f"gpu{gpus}" if gpus else "cpu"
+        memory = max(1, math.ceil(like["memory"].max() / _GIB))
+        cpus = max(1, int(like["processors"].max()))
+        groups.append(NodeGroup(name=kind, count=len(like), cpus=cpus, memory_gib=memory, gpus=gpus))
+    return groups

@@ -1,0 +1,303 @@
+"""Slurm accounting as printed by ``sacct -P`` (``--parsable2``): fields in any order, separated by '|'.
+
+Source: sacct(1), https://slurm.schedmd.com/sacct.html
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hpcai.errors import FormatError
+from hpcai.records.readers import _slurm
+from hpcai.records.readers._delimited import (
+    Delimited,
+    Repair,
+    first_line,
+    is_unknown,
+    read_table,
+    split_line,
+    unix_seconds,
+)
+from hpcai.records.readers._nodes import machine_seen
+from hpcai.records.readers._source import load, text_lines
+from hpcai.records.readers._table import NOT_A_NUMBER, Floats, Mask, finish, rebase
+from hpcai.records.schema import Trace
+
+REQUEUED: Final = "an earlier run of a job that was requeued"
+
+_DATES: Final = ("submit", "eligible", "start", "end")
+_FREE_TEXT: Final = ("admincomment", "comment", "constraints", "jobname", "systemcomment", "workdir", "wckey")
+_COUNTS: Final = ("alloccpus", "allocnodes", "ncpus", "nnodes", "reqcpus", "elapsedraw", "uid", "gid")
+_RESOURCES: Final = ("alloctres", "reqtres")
+_READ: Final = (
+    *_DATES,
+    *_COUNTS,
+    *_RESOURCES,
+    "jobid",
+    "state",
+    "user",
+    "account",
+    "group",
+    "partition",
+    "qos",
+)
+_JOB_ID: Final = re.compile(r"\d+([_+]\d+|_\[[\d,%\-]+\])?(\.\w+)*")
+_TASKS: Final = re.compile(r"(\d+)_\[([\d,\-]+)(?:%\d+)?\]")
+_CANDIDATES: Final = 1000  # ways to repair one row that are looked at
+
+
+def matches(head: bytes) -> bool:
+    """Whether the header has '|' between fields, among them JobID and Submit or Start."""
+    names = _header(head)
+    return "jobid" in names and ("submit" in names or "start" in names)
+
+
+def read(path: Path) -> Trace:
+    """Return the trace in the output of ``sacct -P``; steps are left to their jobs.
+
+    The machine is inferred from the nodes named. FormatError if there is no JobID or no time of submission.
+    """
+    source = load(path)
+    trace = Trace.new(source.name, "sacct", source.sha256)
+    data = text_lines(source, trace.bad_rows)
+    names = _header(data)
+    required = ("jobid", "submit" if "submit" in names else "start")
+    table = read_table(
+        path, data, trace.bad_rows, required=required, delimiter="|", repair=_repair_for(names)
+    )
+    if len(table) == 0:
+        raise FormatError(f"{path}: found a header but no job, expected the output of sacct -P")
+    _drop_steps(trace, table)
+    _fill(trace, table)
+    return trace
+
+
+def _header(data: bytes) -> list[str]:
+    line = first_line(data)[0]
+    return [name.strip().lower() for name in split_line(line, "|")] if "|" in line else []
+
+
+def _drop_steps(trace: Trace, table: Delimited) -> None:
+    step = np.array(["." in job_id for job_id in table.text("jobid")], dtype=bool)
+    if step.any():
+        trace.notes.append(f"{int(step.sum())} steps belong to their jobs and were not counted as jobs")
+        table.keep(~step)
+
+
+def _fill(trace: Trace, table: Delimited) -> None:
+    times = {name: table.date(name) for name in _DATES}
+    elapsed = _elapsed(table)
+    nodes = [_nodes(text) for text in table.text("nodelist")]
+    never_ran = np.isnan(times["start"])
+    if "nodelist" in table:  # older Slurm gives a job cancelled in the queue a start, but never a node
+        never_ran |= np.array([names == [] for names in nodes]) & ~(elapsed > 0)
+    run_time = np.where(np.isnan(times["end"]), elapsed, times["end"] - times["start"])
+    counts = _Counts(table)
+    table.wrong |= np.array([names is None for names in nodes], dtype=bool)
+    origin, submit, (start, end) = rebase(_submit(times), times["start"], times["end"])
+    trace.origin = origin
+    start, run_time = np.where(never_ran, np.nan, start), np.where(never_ran, np.nan, run_time)
+    limit = "timelimitraw" if "timelimitraw" in table else "timelimit"
+    columns: dict[str, Any] = {
+        "job_id": table.text("jobid"),
+        "submit": submit,
+        "start": start,
+        "end": end,
+        "run_time": run_time,
+        "requested_time": table.convert(limit, _slurm.limit),
+        "processors": counts.processors,
+        "requested_processors": counts.requested_processors,
+        "nodes": counts.nodes,
+        "gpus": counts.gpus,
+        "gpu_kind": counts.gpu_kind,
+        "memory": counts.memory,
+        "user": table.known("user"),
+        "group": table.known("group" if "group" in table else "account"),
+        "tenant": table.known("account"),
+        "partition": table.known("partition"),
+        "qos": table.known("qos"),
+        "status": np.array([_slurm.status(state) for state in table.text("state")], dtype=object),
+    }
+    columns, lines, wrong, nodes = _expand_arrays(columns, table.lines, table.wrong, nodes)
+    earlier = _repeated_later(columns["job_id"])
+    used = {name: columns[name] for name in ("processors", "gpus", "memory")}
+    seen = [names or [] for names in nodes]
+    ran_until = columns["start"] + columns["run_time"]
+    trace.machine = machine_seen(f"{trace.name} (nodes seen)", seen, columns["start"], ran_until, used)
+    if trace.machine is not None:
+        trace.notes.append("the machine is inferred from the nodes that jobs ran on and what they took there")
+    if running := int(np.sum(columns["status"] == "running")):
+        trace.notes.append(f"{running} jobs were still running: their run time is that so far")
+    trace.notes.append("times have no zone and were taken as UTC")
+    trace.jobs = finish(
+        columns,
+        lines=lines,
+        bad=trace.bad_rows,
+        problems={NOT_A_NUMBER: wrong, REQUEUED: earlier},
+    )
+
+
+def _submit(times: dict[str, Floats]) -> Floats:
+    """Return when jobs became eligible, or were submitted where that is unknown or after the start."""
+    submit = np.where(np.isnan(times["submit"]), times["eligible"], times["submit"])
+    submit = np.where(np.isnan(submit), times["start"], submit)
+    eligible = times["eligible"]
+    return np.where((eligible > submit) & ~(eligible > times["start"]), eligible, submit)
+
+
+def _elapsed(table: Delimited) -> Floats:
+    return table.number("elapsedraw") if "elapsedraw" in table else table.convert("elapsed", _slurm.duration)
+
+
+def _nodes(text: str) -> list[str] | None:
+    """Return the nodes that a NodeList names; None if it cannot be read."""
+    if is_unknown(text):
+        return []
+    try:
+        return _slurm.node_names(text)
+    except ValueError:
+        return None
+
+
+class _Counts:
+    """What each job took: allocated where it ran, else requested."""
+
+    def __init__(self, table: Delimited) -> None:
+        allocated, requested = _resources(table, "alloctres"), _resources(table, "reqtres")
+        both = [a or r for a, r in zip(allocated, requested, strict=True)]
+        self.requested_processors = _first(table.number("reqcpus"), _count(requested, "cpu"))
+        self.processors = _first(
+            table.number("alloccpus"), table.number("ncpus"), _count(both, "cpu"), self.requested_processors
+        )
+        self.nodes = _first(
+            table.number("allocnodes"), table.number("nnodes"), _count(both, "node"), table.number("reqnodes")
+        )
+        gpus = [_gpus(counts) for counts in both]
+        self.gpus = np.array([number for number, _ in gpus])
+        self.gpu_kind = np.array([kind for _, kind in gpus], dtype=object)
+        table.wrong |= np.isnan(self.gpus)
+        self.memory = _memory(table, self.nodes, self.requested_processors)
+
+
+def _resources(table: Delimited, name: str) -> list[dict[str, str]]:
+    parsed: dict[str, dict[str, str]] = {}
+    texts = table.text(name)
+    wrong = np.zeros(len(table), dtype=bool)
+    for i, text in enumerate(texts):
+        if text not in parsed:
+            try:
+                parsed[text] = {} if is_unknown(text) else _slurm.resources(text)
+            except ValueError:
+                wrong[i] = True
+                parsed[text] = {}
+    table.wrong |= wrong
+    return [parsed[text] for text in texts]
+
+
+def _gpus(counts: dict[str, str]) -> tuple[float, str]:
+    try:
+        return _slurm.gpus(counts)
+    except ValueError:
+        return np.nan, ""
+
+
+def _count(resources: list[dict[str, str]], name: str) -> Floats:
+    return np.array([float(c[name]) if c.get(name, "").isdecimal() else np.nan for c in resources])
+
+
+def _first(*choices: Floats) -> Floats:
+    """Return, job by job, the first count that is above 0; else 0."""
+    result = np.zeros(len(choices[0]))
+    for choice in reversed(choices):
+        result = np.where(choice > 0, choice, result)
+    return result
+
+
+def _memory(table: Delimited, nodes: Floats, processors: Floats) -> Floats:
+    values = np.full(len(table), np.nan)
+    for i, text in enumerate(table.text("reqmem")):
+        if not is_unknown(text):
+            try:
+                values[i] = _slurm.memory(text, nodes[i], processors[i])
+            except ValueError:
+                table.wrong[i] = True
+    return np.where(values > 0, values, np.nan)
+
+
+def _expand_arrays(
+    columns: dict[str, Any], lines: Any, wrong: Mask, nodes: list[Any]
+) -> tuple[dict[str, Any], Any, Mask, list[Any]]:
+    """Return the columns with one row for each task of an array that waits as one line, as 519_[3-7]."""
+    ids = [_task_ids(job_id) for job_id in columns["job_id"]]
+    rows = np.repeat(np.arange(len(ids)), [len(tasks) for tasks in ids])
+    columns = {name: values[rows] for name, values in columns.items()}
+    columns["job_id"] = np.array([task for tasks in ids for task in tasks], dtype=object)
+    return columns, lines[rows], wrong[rows], [nodes[i] for i in rows]
+
+
+def _task_ids(job_id: str) -> list[str]:
+    found = _TASKS.fullmatch(job_id)
+    if not found:
+        return [job_id]
+    try:
+        return [f"{found[1]}_{task}" for task in _slurm.node_names(f"[{found[2]}]")]
+    except ValueError:
+        return [job_id]
+
+
+def _repeated_later(job_ids: Any) -> Mask:
+    """Return which rows a later run of the same job follows, as sacct --duplicates lists them."""
+    _, first_from_the_end = np.unique(np.asarray(job_ids, dtype=str)[::-1], return_index=True)
+    earlier = np.ones(len(job_ids), dtype=bool)
+    earlier[len(job_ids) - 1 - first_from_the_end] = False
+    return earlier
+
+
+def _repair_for(names: list[str]) -> Repair:
+    """Return a function that puts together fields of free text that hold '|' themselves.
+
+    A row is repaired only if all ways to do so that leave dates, counts, state and job id where they belong
+    agree on every field that is read.
+    """
+    free = [i for i, name in enumerate(names) if name in _FREE_TEXT]
+    used = [i for i, name in enumerate(names) if name in _READ]
+
+    def repair(fields: list[str]) -> list[str] | None:
+        extra = len(fields) - len(names)
+        if extra <= 0 or not free:
+            return None
+        found: dict[tuple[str, ...], list[str]] = {}
+        for n, places in enumerate(combinations_with_replacement(free, extra)):
+            if n == _CANDIDATES:
+                return None
+            row = _joined(fields, places)
+            if _makes_sense(dict(zip(names, row, strict=True))):
+                found[tuple(row[i] for i in used)] = row
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    return repair
+
+
+def _joined(fields: list[str], places: tuple[int, ...]) -> list[str]:
+    """Return ``fields`` where each of ``places`` has taken in one field more per mention."""
+    row = list(fields)
+    for place in places:
+        row[place : place + 2] = [f"{row[place]}|{row[place + 1]}"]
+    return row
+
+
+def _makes_sense(row: dict[str, str]) -> bool:
+    wrong_date = unix_seconds([row[name] for name in _DATES if name in row])[1].any()
+    state = row.get("state", "COMPLETED")
+    return bool(
+        not wrong_date
+        and _slurm.status(state) != "unknown"
+        and _JOB_ID.fullmatch(row["jobid"])
+        and all(not row.get(name) or row[name].isdecimal() for name in _COUNTS)
+        and all(not row.get(name) or "=" in row[name] for name in _RESOURCES)
+    )
