@@ -1,0 +1,232 @@
+"""What an evaluation is asked to do, as data; the command line, a YAML file and Python give one object."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from hpcai.errors import InputError
+from hpcai.evaluation.metrics import METRICS
+from hpcai.scheduling.policy import Backfill, Policy
+
+Part = Literal["train", "validation", "test", "all"]
+
+RECORDED = "recorded"
+"""Name of the pseudo-policy that stands for what the log says happened."""
+
+_SETTINGS = ("estimate", "estimate_multiplier", "kill_at_limit", "dependencies", "backfill_depth")
+
+
+def split_outside_parentheses(text: str) -> list[str]:
+    """Split at commas that stand outside parentheses, so that ``expr:max(a,b)`` stays whole."""
+    parts, depth, last = [], 0, 0
+    for i, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append(text[last:i])
+            last = i + 1
+    parts.append(text[last:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _one_or_many(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _comma_separated(value: Any) -> Any:
+    return split_outside_parentheses(value) if isinstance(value, str) else _one_or_many(value)
+
+
+class NamedPolicy(Policy):
+    """A policy with a name of its own; what it leaves unset comes from the evaluation's settings."""
+
+    name: Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the comparison: a named policy, or what was recorded (``policy`` None).
+
+    Name and backfilling identify it.
+    """
+
+    name: str
+    backfill: str
+    policy: Policy | None = field(compare=False)
+
+    @property
+    def label(self) -> str:
+        """How people call it, such as 'SAF with EASY'."""
+        if self.policy is None:
+            return "what was recorded"
+        return f"{display_name(self.name)} {BACKFILL_PHRASES[self.backfill]}"
+
+
+BACKFILL_PHRASES = {
+    "none": "without backfilling",
+    "easy": "with EASY",
+    "conservative": "with conservative backfilling",
+    RECORDED: "",
+}
+
+
+def display_name(name: str) -> str:
+    """Return a policy's name as it is printed: acronyms in capitals, everything else as given."""
+    return name.upper() if re.fullmatch(r"[a-z]{2,4}\d?|f\d|unicep", name) else name
+
+
+class EvaluationConfig(BaseModel):
+    """An evaluation: which logs, which policies, which windows, how to judge.
+
+    ``windows`` is ``all`` or ``NxM``: N windows of M consecutive submissions. ``part`` is the share of the
+    log that they come from; by default the test part for windows and the whole log for ``all``. The first
+    ``warmup`` jobs of each window are replayed but not measured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trace: Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+    format: str | None = None
+    machine: str | None = None
+    policies: Annotated[
+        tuple[str | NamedPolicy, ...], BeforeValidator(_comma_separated), Field(min_length=1)
+    ] = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1")
+    backfill: Annotated[tuple[Backfill, ...], BeforeValidator(_comma_separated), Field(min_length=1)] = (
+        "easy",
+    )
+    windows: Annotated[str, Field(pattern=r"^(all|[1-9]\d*x[1-9]\d*)$")] = "50x1024"
+    part: Part | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    estimate: Literal["requested", "actual"] = "requested"
+    estimate_multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    kill_at_limit: bool = False
+    dependencies: bool = False
+    backfill_depth: Annotated[int, Field(ge=1)] | None = None
+    warmup: Annotated[int, Field(ge=0)] = 0
+    size: Literal["allocated", "requested"] = "allocated"
+    fair_start: bool = True
+    objective: str = "mean_bounded_slowdown"
+    baseline: str | None = None
+    resamples: Annotated[int, Field(ge=2000)] = 10_000
+    title: str = ""
+    out: str = "runs/evaluation"
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        metric = METRICS.get(self.objective)
+        if metric is None or not metric.better:
+            raise ValueError(f"objective {self.objective!r}: expected a metric that has a better side")
+        length = self.window_shape[1] if self.window_shape else None
+        if length is not None and self.warmup >= length:
+            raise ValueError(f"warmup {self.warmup} leaves nothing to measure in windows of {length} jobs")
+        seen: set[tuple[str, str]] = set()
+        for entry in self.entries:
+            if entry.name == RECORDED:
+                raise ValueError(f"policies: the name {RECORDED!r} stands for what the log recorded")
+            if (entry.name, entry.backfill) in seen:
+                raise ValueError(f"policies: {entry.name!r} with backfill {entry.backfill!r} is given twice")
+            seen.add((entry.name, entry.backfill))
+        if self.baseline is not None and self.baseline not in {entry.name for entry in self.entries}:
+            raise ValueError(f"baseline {self.baseline!r}: expected the name of one of the policies")
+        return self
+
+    @property
+    def window_shape(self) -> tuple[int, int] | None:
+        """Number of windows and jobs in each; None for the whole part as one window."""
+        if self.windows == "all":
+            return None
+        count, length = self.windows.split("x")
+        return int(count), int(length)
+
+    @property
+    def part_used(self) -> Part:
+        """The part of the log that is replayed."""
+        return self.part or ("all" if self.windows == "all" else "test")
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every policy with every backfilling; a named policy that sets its own keeps to that."""
+        settings = {key: getattr(self, key) for key in _SETTINGS}
+        result = []
+        for item in self.policies:
+            own = (
+                {"ordering": item}
+                if isinstance(item, str)
+                else item.model_dump(include=item.model_fields_set - {"name"})
+            )
+            name = item if isinstance(item, str) else item.name
+            for backfill in [own["backfill"]] if "backfill" in own else self.backfill:
+                policy = Policy.model_validate(settings | {"backfill": backfill} | own)
+                result.append(Entry(name, backfill, policy))
+        return tuple(result)
+
+    @property
+    def baseline_entry(self) -> Entry:
+        """What the answer compares with: the named baseline, else FCFS, else the first policy listed."""
+        name = self.baseline or "fcfs"
+        named = [entry for entry in self.entries if entry.name == name]
+        return next((entry for entry in named if entry.backfill == "easy"), (*named, self.entries[0])[0])
+
+
+def make_config(fields: Mapping[str, Any], where: str = "evaluation") -> EvaluationConfig:
+    """Return the configuration that ``fields`` describe; ``where`` names their origin in errors.
+
+    Raises InputError, one line with the key, what was found and what was expected.
+    """
+    try:
+        config = EvaluationConfig.model_validate(dict(fields))
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_problem(error)}") from error
+    check_orderings(config.entries, where)
+    return config
+
+
+def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> EvaluationConfig:
+    """Return the configuration in a YAML file, with ``overrides`` laid over it.
+
+    Raises InputError if the file cannot be read, is not YAML, or says something that is not understood.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a mapping, found {type(data).__name__}")
+    return make_config(data | dict(overrides or {}), str(path))
+
+
+def check_orderings(entries: Sequence[Entry], where: str) -> None:
+    """Raise InputError if an entry's ordering is neither known nor a formula."""
+    from hpcai.scheduling.orderings import parse_ordering
+
+    for entry in entries:
+        if entry.policy is not None:
+            try:
+                parse_ordering(entry.policy.ordering, entry.policy.parameters)
+            except InputError as error:
+                raise InputError(f"{where}: policies: {error}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Say the first thing that pydantic found wrong: key, expectation, what stood there."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, EvaluationConfig.model_fields, n=1)
+        return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if first["type"] == "missing":
+        return f"{key}: required, not given"
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    if key == "windows":
+        return f"windows: expected 'all' or NxM such as '50x1024', found {first['input']!r}"
+    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"

@@ -1,0 +1,119 @@
+"""A log made ready for evaluation: its machine, the jobs that can be replayed, the windows, the entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hpcai.cluster.spec import Machine, load_machine
+from hpcai.evaluation.config import RECORDED, Entry, EvaluationConfig
+from hpcai.evaluation.windows import Window, draw_windows, overlap, part_bounds
+from hpcai.records.machine import machine_of
+from hpcai.records.read import read_trace
+from hpcai.records.schema import Trace
+from hpcai.scheduling.jobs import replayable
+
+ENOUGH_RECORDED = 0.9
+"""Share of the jobs that must have a recorded start and end for the record to be worth comparing with."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One log, ready. ``jobs`` are the replayable rows of the trace, windows index into them."""
+
+    name: str
+    source: str
+    trace: Trace
+    machine: Machine
+    jobs: pd.DataFrame
+    bounds: tuple[int, int]
+    windows: list[Window]
+    entries: tuple[Entry, ...]
+    left_out: dict[str, int]
+    notes: list[str]
+
+    def window_jobs(self, window: Window) -> pd.DataFrame:
+        """Return the canonical rows of a window with a fresh index."""
+        return self.jobs.iloc[window.first : window.last].reset_index(drop=True)
+
+    @property
+    def has_record(self) -> bool:
+        """Whether the log's own schedule is one of the entries."""
+        return self.entries[-1].name == RECORDED
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each file read, by name."""
+        return dict(sorted(self.trace.sha256.items()))
+
+
+def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
+    """Read ``source`` and lay out its evaluation; its name is made different from those ``taken``.
+
+    Raises InputError if the log or the machine cannot be read, or the part holds no window.
+    """
+    trace = read_trace(source, format=config.format)
+    machine, notes = _machine(trace, config)
+    jobs, left_out = replayable(_sized(trace.jobs, config), machine)
+    jobs = jobs.reset_index(drop=True)
+    bounds = part_bounds(jobs["submit"].to_numpy(np.float64), config.part_used)
+    windows, window_notes = draw_windows(bounds, config.window_shape, config.seed, source)
+    notes += window_notes + _overlap_note(windows)
+    entries = config.entries
+    recorded = jobs.iloc[slice(*bounds)][["start", "end"]].notna().all(axis=1).mean()
+    if recorded >= ENOUGH_RECORDED:
+        entries = (*entries, Entry(RECORDED, RECORDED, None))
+        if recorded < 1:
+            notes.append(f"{1 - recorded:.1%} of the jobs have no recorded start or end")
+    else:
+        notes.append("the log does not say when jobs started, so there is no comparison with the record")
+    name = trace.name
+    while name in taken:
+        name += "+"
+    return Input(name, source, trace, machine, jobs, bounds, windows, entries, left_out, notes)
+
+
+def recorded_schedule(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return what the log says happened to ``jobs``, in the columns of a replayed schedule."""
+    known = (jobs["start"].notna() & jobs["end"].notna()).to_numpy()
+    return pd.DataFrame(
+        {
+            "job_id": jobs["job_id"],
+            "submit": jobs["submit"],
+            "start": jobs["start"].where(known),
+            "end": jobs["end"].where(known),
+            "processors": jobs["processors"],
+            "gpus": jobs["gpus"],
+            "nodes": "",
+            "killed": False,
+        }
+    )
+
+
+def _machine(trace: Trace, config: EvaluationConfig) -> tuple[Machine, list[str]]:
+    if config.machine is not None:
+        return load_machine(config.machine), []
+    machine, inferred = machine_of(trace)
+    note = "the log does not name its machine; it was inferred from the recorded use and is a lower bound"
+    return machine, [note] if inferred else []
+
+
+def _sized(jobs: pd.DataFrame, config: EvaluationConfig) -> pd.DataFrame:
+    """Return ``jobs`` with the size that the configuration says: allocated, or requested where known."""
+    if config.size == "allocated":
+        return jobs
+    requested = jobs["requested_processors"]
+    return jobs.assign(processors=requested.where(requested > 0, jobs["processors"]))
+
+
+def _overlap_note(windows: list[Window]) -> list[str]:
+    neighbours = overlap(windows)
+    if neighbours == 1:
+        return []
+    distinct = len(np.unique(np.concatenate([np.arange(w.first, w.last) for w in windows])))
+    return [
+        f"windows overlap: together they hold {distinct:,} different jobs; the intervals allow for it by "
+        f"resampling {neighbours} neighbouring windows together"
+    ]

@@ -1,0 +1,67 @@
+"""How far a long run has come, on stderr: a bar on a terminal, sparse lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from hpcai.evaluation.humanise import duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+PATIENCE: Final = 2.0  # s; what is over sooner shows nothing
+LINE_EVERY: Final = 15.0  # s between lines where there is no terminal
+
+
+class Progress:
+    """Counts steps of ``total``; a context manager, so that an interrupt leaves the terminal clean."""
+
+    def __init__(self, total: int, what: str, quiet: bool) -> None:
+        self._total, self._what, self._quiet = total, what, quiet
+        self._done = 0
+        self._began = self._said = time.monotonic()
+        self._bar = _bar(what, total) if sys.stderr.isatty() and not quiet else None
+
+    def advance(self) -> None:
+        """Count one step, and say so if it is time."""
+        self._done += 1
+        now = time.monotonic()
+        if self._quiet or now - self._began < PATIENCE:
+            return
+        if self._bar is not None:
+            self._bar.start()
+            self._bar.update(self._bar.task_ids[0], completed=self._done)
+        elif now - self._said >= LINE_EVERY:
+            self._said = now
+            left = (now - self._began) / self._done * (self._total - self._done)
+            print(
+                f"{self._what}: {self._done} of {self._total}, about {duration(left)} left", file=sys.stderr
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar(what: str, total: int) -> RichProgress:
+    from rich import progress
+    from rich.console import Console
+
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task(what, total=total)
+    return bar
