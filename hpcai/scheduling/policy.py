@@ -26,3 +26,6 @@ class Policy(BaseModel):
     dependencies: bool = False
     backfill_depth: Annotated[int, Field(ge=1)] | None = None
     parameters: dict[str, float] = Field(default_factory=dict)
+    fairshare_by: Literal["user", "group", "tenant"] = "user"  # whose use is counted
+    usage_half_life: Annotated[float, Field(gt=0)] = 7 * 86400.0  # s; Slurm's PriorityDecayHalfLife
+    qos_priority: dict[str, float] = Field(default_factory=dict)  # 0..1 by name; 0 for others

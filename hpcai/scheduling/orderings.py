@@ -1,0 +1,63 @@
+"""The named orderings, each a formula over the queue; the job with the lowest value is first.
+
+r stands for the requested time, n for the size, s for the submit time and w for the wait in the sources.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hpcai.errors import InputError
+from hpcai.scheduling.formula import Formula, parse_formula
+
+ORDERINGS: Final = {
+    # First come, first served; shortest and longest job first; smallest area first.
+    "fcfs": "submit",
+    "sjf": "requested_time",
+    "ljf": "-requested_time",
+    "saf": "requested_time * size",
+    "srf": "remaining_time",
+    # Tang, Lan, Desai, Buettner: Fault-aware, utility-based job scheduling on Blue Gene/P (Cluster 2009).
+    "wfp3": "-(wait / max(requested_time, 1)) ** 3 * size",
+    "unicep": "-wait / (max(log2(size), 1e-6) * max(requested_time, 1))",
+    # Carastan-Santos, de Camargo: Obtaining dynamic scheduling policies with simulation and machine learning (SC'17).
+    "f1": "log10(max(requested_time, 1)) * size + 870 * log10(max(submit, 1))",
+    "f2": "sqrt(requested_time) * size + 25600 * log10(max(submit, 1))",
+    "f3": "requested_time * size + 6860000 * log10(max(submit, 1))",
+    "f4": "requested_time * sqrt(size) + 530000 * log10(max(submit, 1))",
+    # Whoever has used least of late; and Slurm's priority/multifactor plugin, higher sum first.
+    "fair-share": "usage",
+    "multifactor": (
+        "-(age_weight * min(wait / max_age, 1) + size_weight * size_fraction"
+        " + partition_weight * partition_priority + qos_weight * qos_priority + fairshare_weight * fairshare)"
+    ),
+}
+
+# Slurm's defaults for max_age (PriorityMaxAge) are 7 days; its weights default to 0, so these are our choice.
+DEFAULT_PARAMETERS: Final = {
+    "multifactor": {
+        "age_weight": 1000.0,
+        "size_weight": 500.0,
+        "partition_weight": 1000.0,
+        "qos_weight": 1000.0,
+        "fairshare_weight": 2000.0,
+        "max_age": 7 * 86400.0,
+    }
+}
+
+
+def parse_ordering(name: str, parameters: dict[str, float]) -> Formula:
+    """Return the formula of a named ordering or of ``expr:FORMULA``.
+
+    Raises InputError if there is no such ordering, or if a named one has no such parameter.
+    """
+    if name.startswith("expr:"):
+        return parse_formula(name.removeprefix("expr:"), parameters)
+    if name not in ORDERINGS:
+        raise InputError(f"ordering {name!r}: expected expr:FORMULA or one of {', '.join(ORDERINGS)}")
+    defaults = DEFAULT_PARAMETERS.get(name, {})
+    for parameter in parameters:
+        if parameter not in defaults:
+            expected = ", ".join(defaults) or "no parameters"
+            raise InputError(f"ordering {name}: unknown parameter {parameter!r}; expected {expected}")
+    return parse_formula(ORDERINGS[name], {**defaults, **parameters})

@@ -1,0 +1,204 @@
+"""The scheduling pass on a machine counted by processor, and what starts and ends jobs there.
+
+docs/semantics.md says what each backfilling does; the functions here do exactly that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcai.scheduling._jit import jit
+from hpcai.scheduling.profile import find, fits_now, lay_profile, take
+from hpcai.scheduling.queue import drop_started, lay_order, next_fit, next_waiting, smallest_waiting
+from hpcai.scheduling.running import begin, leave_running
+from hpcai.scheduling.state import CONSERVATIVE, EASY, NO_BACKFILL, UNBOUNDED
+
+
+@jit
+def free_processors(st):  # type: ignore[no-untyped-def]
+    """Return the processors that a job may be put on at this moment."""
+    s = st.scalars[0]
+    return max(s.total - s.used - s.reserved, 0)
+
+
+@jit
+def start_job(st, position, now):  # type: ignore[no-untyped-def]
+    """Start the job at ``position`` on free processors."""
+    j = begin(st, position, now)
+    st.scalars[0].used += st.jobs[j].size
+
+
+@jit
+def finish_job(st, j, now):  # type: ignore[no-untyped-def]
+    """Job ``j`` has ended and gives its processors back."""
+    leave_running(st, j, now)
+    st.scalars[0].used -= st.jobs[j].size
+
+
+@jit
+def schedule_processors(st, now):  # type: ignore[no-untyped-def]
+    """Run one scheduling pass; the started jobs are ``st.started[: st.scalars[0].started]``."""
+    s = st.scalars[0]
+    s.started = 0
+    if smallest_waiting(st) > free_processors(st):
+        return
+    waiting = s.waiting
+    if s.dynamic:
+        lay_order(st, now)
+    if s.use_profile:
+        _pass_on_profile(st, now)
+    else:
+        _pass(st, now)
+    if s.dynamic and s.started:
+        drop_started(st, waiting)
+
+
+@jit
+def _start_front(st, now):  # type: ignore[no-untyped-def]
+    """Start jobs from the front while they fit; return the position of the first that does not, or -1."""
+    position = next_waiting(st, 0)
+    while position >= 0 and st.jobs[st.places[position].job].size <= free_processors(st):
+        start_job(st, position, now)
+        position = next_waiting(st, position + 1)
+    return position
+
+
+@jit
+def _pass(st, now):  # type: ignore[no-untyped-def]
+    """The pass without a profile: none and EASY, no reservations."""
+    s = st.scalars[0]
+    head = _start_front(st, now)
+    if head < 0 or s.backfill == NO_BACKFILL or st.tree[1].bulk > free_processors(st):
+        return
+    shadow, extra = _reservation(st, st.jobs[st.places[head].job].size, now)
+    # The tree prunes by shadow - now, which rounding may put on the wrong side; the job itself is judged exactly.
+    slack = (shadow - now) * (1.0 + 1e-9) + 1e-6
+    bounded = s.depth != UNBOUNDED
+    looked = 0
+    position = head
+    while looked < s.depth:
+        free = free_processors(st)
+        position = (
+            next_waiting(st, position + 1) if bounded else next_fit(st, position + 1, free, slack, extra)
+        )
+        if position < 0:
+            return
+        looked += 1
+        job = st.jobs[st.places[position].job]
+        if job.size > free:
+            continue
+        if now + job.estimate <= shadow:
+            start_job(st, position, now)
+        elif job.size <= extra:
+            extra -= job.size
+            start_job(st, position, now)
+
+
+@jit
+def _reservation(st, size, now):  # type: ignore[no-untyped-def]
+    """Return the head's shadow time and the processors that will then be free beyond its ``size``."""
+    s = st.scalars[0]
+    free = s.total - s.used
+    r = s.running - 1
+    shadow = now
+    while r >= 0:
+        end = max(now, st.running[r].end)
+        if free >= size and end > shadow:
+            break
+        shadow = end
+        free += st.jobs[st.running[r].job].size
+        r -= 1
+    return shadow, free - size
+
+
+@jit
+def _pass_on_profile(st, now):  # type: ignore[no-untyped-def]
+    """The pass with a profile: conservative, and any backfilling beside reservations."""
+    s = st.scalars[0]
+    times, free, n = lay_profile(st, now)
+    if s.backfill == CONSERVATIVE:
+        _place_in_order(st, times, free, n, now)
+        return
+    position = next_waiting(st, 0)
+    while position >= 0:
+        job = st.jobs[st.places[position].job]
+        if job.size > free_processors(st) or not fits_now(times, free, n, job.estimate, job.size):
+            break
+        n = take(times, free, n, 0, job.estimate, now + job.estimate, job.size)
+        start_job(st, position, now)
+        position = next_waiting(st, position + 1)
+    if position < 0 or s.backfill != EASY:
+        return
+    n = _place(st, position, times, free, n)
+    _backfill_on_profile(st, position, times, free, n, now)
+
+
+@jit
+def _place(st, position, times, free, n):  # type: ignore[no-untyped-def]
+    """Give the job at ``position`` the earliest place in the profile; return the new length."""
+    job = st.jobs[st.places[position].job]
+    first = find(times, free, n, job.estimate, job.size)
+    if first < 0:  # a reservation without end keeps it out
+        return n
+    return take(times, free, n, first, job.estimate, times[first] + job.estimate, job.size)
+
+
+@jit
+def _backfill_on_profile(st, head, times, free, n, now):  # type: ignore[no-untyped-def]
+    s = st.scalars[0]
+    bounded = s.depth != UNBOUNDED
+    looked = 0
+    position = head
+    while looked < s.depth:
+        room = free_processors(st)
+        position = next_waiting(st, position + 1) if bounded else next_fit(st, position + 1, room, np.inf, 0)
+        if position < 0:
+            return
+        looked += 1
+        job = st.jobs[st.places[position].job]
+        if job.size <= room and fits_now(times, free, n, job.estimate, job.size):
+            n = take(times, free, n, 0, job.estimate, now + job.estimate, job.size)
+            start_job(st, position, now)
+
+
+@jit
+def _place_in_order(st, times, free, n, now):  # type: ignore[no-untyped-def]
+    """Conservative: place every waiting job in order; start those whose place is now.
+
+    Only what starts now matters, and the profile only ever loses room: so the jobs up to the next one that
+    could still start now are placed when there is such a one, and the rest of the queue never is.
+    """
+    s = st.scalars[0]
+    looked = 0
+    placed = 0  # positions below this one are done with
+    candidate = _next_candidate(st, 0, times, free, n)
+    while candidate >= 0:
+        position = next_waiting(st, placed)
+        while position < candidate and looked < s.depth:
+            n = _place(st, position, times, free, n)
+            looked += 1
+            position = next_waiting(st, position + 1)
+        if looked >= s.depth:
+            return
+        looked += 1
+        job = st.jobs[st.places[candidate].job]
+        if fits_now(times, free, n, job.estimate, job.size):
+            n = take(times, free, n, 0, job.estimate, now + job.estimate, job.size)
+            start_job(st, candidate, now)
+        else:
+            n = _place(st, candidate, times, free, n)
+        placed = candidate + 1
+        candidate = _next_candidate(st, placed, times, free, n)
+
+
+@jit
+def _next_candidate(st, position, times, free, n):  # type: ignore[no-untyped-def]
+    """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
+    room = free_processors(st)
+    position = next_fit(st, position, room, np.inf, 0)
+    while position >= 0:
+        job = st.jobs[st.places[position].job]
+        if fits_now(times, free, n, job.estimate, job.size):
+            return position
+        position = next_fit(st, position + 1, room, np.inf, 0)
+    return -1

@@ -1,0 +1,61 @@
+"""The running set, sorted by expected end, and who uses how much of the machine."""
+
+from __future__ import annotations
+
+from hpcai.scheduling._jit import jit
+from hpcai.scheduling.formula import SIZE
+from hpcai.scheduling.queue import accrue, dequeue
+
+
+@jit
+def begin(st, position, now):  # type: ignore[no-untyped-def]
+    """Start the job at ``position``: it leaves the queue and joins the running set."""
+    s = st.scalars[0]
+    j = st.places[position].job
+    dequeue(st, position)
+    st.start[j] = now
+    st.started[s.started] = j
+    s.started += 1
+    s.starts += 1
+    join_running(st, j, now + st.jobs[j].estimate)
+    if s.usage:
+        accrue(st, st.jobs[j].account, st.features[SIZE, j], now)
+        accrue(st, st.accounts.shape[0] - 1, st.features[SIZE, j], now)
+    return j
+
+
+@jit
+def join_running(st, j, end):  # type: ignore[no-untyped-def]
+    """Insert job ``j`` with expected end ``end``; the running set stays sorted, latest first."""
+    s = st.scalars[0]
+    r = s.running
+    while r > 0 and st.running[r - 1].end < end:
+        st.running[r].end = st.running[r - 1].end
+        st.running[r].job = st.running[r - 1].job
+        r -= 1
+    st.running[r].end = end
+    st.running[r].job = j
+    s.running += 1
+
+
+@jit
+def leave_running(st, j, now):  # type: ignore[no-untyped-def]
+    """Remove job ``j`` from the running set (whatever it holds is released by the caller)."""
+    s = st.scalars[0]
+    end = st.start[j] + st.jobs[j].estimate
+    low, high = 0, s.running
+    while low < high:  # the first place whose end is not later
+        middle = (low + high) // 2
+        if st.running[middle].end > end:
+            low = middle + 1
+        else:
+            high = middle
+    while st.running[low].job != j:
+        low += 1
+    s.running -= 1
+    for r in range(low, s.running):
+        st.running[r].end = st.running[r + 1].end
+        st.running[r].job = st.running[r + 1].job
+    if s.usage:
+        accrue(st, st.jobs[j].account, -st.features[SIZE, j], now)
+        accrue(st, st.accounts.shape[0] - 1, -st.features[SIZE, j], now)

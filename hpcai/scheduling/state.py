@@ -1,0 +1,173 @@
+"""The hot state: jobs, queue, running set and nodes as arrays with integer ids (DESIGN, rule 5).
+
+One NamedTuple of NumPy arrays is all that the scheduling pass sees. Both clocks own one and call the same
+functions on it. Records are used where fields are read together, so that one cache line serves them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hpcai.cluster.spec import Machine
+from hpcai.scheduling.formula import evaluate_static
+from hpcai.scheduling.jobs import MILLI, features, job_array, node_capacity
+from hpcai.scheduling.orderings import parse_ordering
+from hpcai.scheduling.policy import Policy
+
+NO_BACKFILL, EASY, CONSERVATIVE = 0, 1, 2
+BACKFILL: Final = {"none": NO_BACKFILL, "easy": EASY, "conservative": CONSERVATIVE}
+UNBOUNDED: Final = np.iinfo(np.int64).max
+
+SCALARS = np.dtype(
+    [
+        (
+            "total",
+            "i8",
+        ),  # processors; on a machine counted by node, thousandths of GPUs (of CPUs if it has none)
+        ("used", "i8"),  # of these, held by running jobs
+        ("reserved", "i8"),  # processors wanted by the reservations in force
+        ("waiting", "i8"),  # jobs in the queue
+        ("running", "i8"),  # jobs in the running set
+        ("started", "i8"),  # jobs started by the latest pass
+        ("leaves", "i8"),  # of the queue tree: a power of two
+        ("backfill", "i8"),
+        ("depth", "i8"),  # backfill_depth
+        ("by_node", "i8"),
+        ("dynamic", "i8"),  # the ordering is evaluated anew at each pass
+        ("usage", "i8"),  # the ordering reads usage, so it is kept
+        ("use_profile", "i8"),  # the pass needs a profile: conservative, or there are reservations
+        ("starts", "i8"),  # jobs started so far
+        ("passes", "i8"),
+        ("half_life", "f8"),  # s
+    ],
+    align=True,
+)
+RUNNING = np.dtype([("end", "f8"), ("job", "i8")], align=True)  # end: expected, start + estimate
+LEAF = np.dtype([("bulk", "i8"), ("estimate", "f8")], align=True)  # minima below a node of the queue tree
+PLACE = np.dtype([("job", "i8"), ("position", "i8")], align=True)  # [position].job and [job].position
+ACCOUNT = np.dtype([("usage", "f8"), ("rate", "f8"), ("since", "f8")], align=True)
+WINDOW = np.dtype([("start", "f8"), ("end", "f8"), ("processors", "i8"), ("nodes", "i8")], align=True)
+NODE = np.dtype(
+    [
+        ("cpu", "i8"),  # thousandths free
+        ("memory", "i8"),  # bytes free
+        ("gpu", "i8"),  # thousandths free over all its GPUs
+        ("group", "i8"),
+        ("reserved", "i8"),  # reservations in force on it
+    ],
+    align=True,
+)
+ENTRY = np.dtype(
+    [("node", "i8"), ("gpus", "i8")], align=True
+)  # gpus: bit mask of the task's GPUs on the node
+# Of a shape: the pass in which it was found not to fit, and the moment (passes + starts so far) at which the nodes
+# that it would take were found not to be in the head's extra.
+FAILED = np.dtype([("in_pass", "i8"), ("at_moment", "i8")], align=True)
+
+
+class State(NamedTuple):
+    """Everything a scheduling pass reads and writes; n jobs, N nodes, A accounts, W reservations."""
+
+    scalars: NDArray[np.void]  # SCALARS (1,)
+    jobs: NDArray[np.void]  # JOB (n,)
+    submit: NDArray[np.float64]  # (n,) effective submission; nan until known
+    start: NDArray[np.float64]  # (n,) nan until started
+    started: NDArray[np.int64]  # (n,) jobs started by the latest pass
+    queue: NDArray[np.int64]  # (n,) waiting jobs, earliest submission first (dynamic orderings)
+    places: NDArray[np.void]  # PLACE (n,)
+    tree: NDArray[np.void]  # LEAF (2 * leaves,)
+    running: NDArray[np.void]  # RUNNING (n,), latest expected end first
+    accounts: NDArray[np.void]  # ACCOUNT (A + 1,), the last is the machine's total
+    program: NDArray[np.int64]
+    constants: NDArray[np.float64]
+    features: NDArray[np.float64]  # (v, n); (v, 0) for a static ordering
+    windows: NDArray[np.void]  # WINDOW (W,)
+    window_nodes: NDArray[np.bool_]  # (W, N)
+    nodes: NDArray[np.void]  # NODE (N,) what is free
+    gpu_free: NDArray[np.int32]  # (N, most GPUs of a node) thousandths free; absent GPUs have 0
+    entries: NDArray[np.void]  # ENTRY (tasks of all jobs,)
+    failed: NDArray[np.void]  # FAILED (shapes,)
+
+
+def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile: bool = False) -> State:
+    """Return the state before the first event.
+
+    ``jobs`` must be replayable on ``machine`` (:func:`hpcai.scheduling.jobs.replayable`) and sorted by submit.
+    ``profile`` makes every pass use the profile, which the tests compare with the quicker passes.
+    """
+    n = len(jobs)
+    array = job_array(jobs, machine, policy)
+    formula = parse_ordering(policy.ordering, policy.parameters)
+    static = features(jobs, machine, policy, array)
+    dynamic = formula.dynamic or policy.dependencies
+    windows, window_nodes = _windows(machine)
+    leaves = 1 << max(n - 1, 0).bit_length()
+
+    scalars = np.zeros(1, dtype=SCALARS)
+    scalars["total"] = machine.processors or MILLI * (machine.total_gpus or machine.total_cpus)
+    scalars["leaves"] = leaves
+    scalars["backfill"] = BACKFILL[policy.backfill]
+    scalars["depth"] = policy.backfill_depth or UNBOUNDED
+    scalars["by_node"] = machine.by_node
+    scalars["dynamic"] = dynamic
+    scalars["usage"] = formula.needs_usage
+    scalars["use_profile"] = profile or policy.backfill == "conservative" or len(windows) > 0
+    scalars["half_life"] = policy.usage_half_life
+
+    places = np.zeros(n, dtype=PLACE)
+    if not dynamic:
+        # Stable: equal values keep the table's order, which is that of submission.
+        places["job"] = np.argsort(evaluate_static(formula, static), kind="stable")
+        places["position"][places["job"]] = np.arange(n)
+    tree = np.zeros(2 * leaves, dtype=LEAF)
+    tree["bulk"] = UNBOUNDED
+    tree["estimate"] = np.inf
+
+    nodes, gpu_free = _nodes(machine)
+    return State(
+        scalars=scalars,
+        jobs=array,
+        submit=np.full(n, np.nan),
+        start=np.full(n, np.nan),
+        started=np.zeros(n, dtype=np.int64),
+        queue=np.zeros(n if dynamic else 0, dtype=np.int64),
+        places=places,
+        tree=tree,
+        running=np.zeros(n, dtype=RUNNING),
+        accounts=np.zeros(int(array["account"].max(initial=-1)) + 2, dtype=ACCOUNT),
+        program=formula.program,
+        constants=formula.constants,
+        features=static if dynamic else static[:, :0],
+        windows=windows,
+        window_nodes=window_nodes,
+        nodes=nodes,
+        gpu_free=gpu_free,
+        entries=np.zeros(int(array["size"].sum()) if machine.by_node else 0, dtype=ENTRY),
+        failed=np.zeros(int(array["shape"].max(initial=-1)) + 1, dtype=FAILED),
+    )
+
+
+def _windows(machine: Machine) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+    """Return the machine's reservations and, by node, which nodes each takes."""
+    windows = np.zeros(len(machine.reservations), dtype=WINDOW)
+    names = np.array(machine.node_names if machine.by_node else (), dtype=object)
+    nodes = np.zeros((len(windows), len(names)), dtype=np.bool_)
+    for w, reservation in enumerate(machine.reservations):
+        nodes[w] = np.isin(names, reservation.nodes)
+        windows[w] = (reservation.start, reservation.end, reservation.processors, nodes[w].sum())
+    return windows, nodes
+
+
+def _nodes(machine: Machine) -> tuple[NDArray[np.void], NDArray[np.int32]]:
+    """Return the empty nodes and their free GPUs."""
+    if not machine.by_node:
+        return np.zeros(0, dtype=NODE), np.zeros((0, 0), dtype=np.int32)
+    cpu, memory, gpus, group = node_capacity(machine)
+    nodes = np.zeros(len(cpu), dtype=NODE)
+    nodes["cpu"], nodes["memory"], nodes["gpu"], nodes["group"] = cpu, memory, gpus * MILLI, group
+    present = np.arange(int(gpus.max())) < gpus[:, None]
+    return nodes, np.where(present, MILLI, 0).astype(np.int32)

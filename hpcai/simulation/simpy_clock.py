@@ -1,0 +1,131 @@
+"""The SimPy clock: the same replay as events of an environment that other processes can share.
+
+It calls the same functions on the same arrays as the compiled clock. Events are Timeouts with callbacks, no
+process per job; submissions are chained, so that the event queue holds the running jobs and one arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import simpy
+from simpy.events import Event
+
+from hpcai.scheduling._jit import announce_compilation
+from hpcai.scheduling.rules import finish, reserve, schedule, submit
+from hpcai.scheduling.state import State
+
+# SimPy handles events of one time by priority (URGENT 0, NORMAL 1): a pass comes after all others.
+PASS_PRIORITY: Final = 2
+
+
+class JobFlow:
+    """Jobs flow through a cluster: submission, passes, completion, on a SimPy environment.
+
+    ``on_start`` and ``on_end`` are called with the job's row, for whatever is coupled in. Other processes may
+    call :meth:`request_pass` after changing what is free.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        state: State,
+        on_start: Callable[[int], object] | None = None,
+        on_end: Callable[[int], object] | None = None,
+    ) -> None:
+        self.env = env
+        self.state = state
+        self.on_start = on_start
+        self.on_end = on_end
+        self.passes = 0
+        self._pass_due = False
+        self._scalars = state.scalars
+        self._started = state.started
+        self._run = state.jobs["run"].tolist()
+        self._submit = state.jobs["submit"].tolist()
+        self._followers: dict[int, list[int]] = {}
+        after = state.jobs["after"]
+        for j in np.flatnonzero(after >= 0).tolist():
+            self._followers.setdefault(int(after[j]), []).append(j)
+        self._think = state.jobs["think"].tolist() if self._followers else []
+        self._arrivals = iter(np.flatnonzero(after < 0).tolist())
+        announce_compilation(schedule)
+        reserve(state, -np.inf)
+        for window in state.windows:
+            for edge in (float(window["start"]), float(window["end"])):
+                if env.now <= edge < np.inf:
+                    self._at(edge, self._reserve)
+        self._chain_arrival()
+
+    def request_pass(self) -> None:
+        """Have one scheduling pass run at this instant, after every other event of it."""
+        if self._pass_due:
+            return
+        env = self.env
+        if env.peek() > env.now:  # nothing else happens at this instant: no event is needed
+            self._schedule()
+            return
+        self._pass_due = True
+        event = Event(env)
+        event._ok, event._value = True, None
+        event.callbacks.append(self._pass)  # type: ignore[union-attr]
+        env.schedule(event, PASS_PRIORITY)
+
+    def _at(self, time: float, callback: Callable[[Event], None], value: Any = None) -> None:
+        timeout = self.env.timeout(time - self.env.now, value)
+        timeout.callbacks.append(callback)  # type: ignore[union-attr]
+
+    def _chain_arrival(self) -> None:
+        j = next(self._arrivals, None)
+        if j is not None:
+            self._at(self._submit[j], self._arrive, j)
+
+    def _arrive(self, event: Event) -> None:
+        submit(self.state, event._value, self.env.now)
+        self._chain_arrival()
+        self.request_pass()
+
+    def _follow(self, event: Event) -> None:
+        submit(self.state, event._value, self.env.now)
+        self.request_pass()
+
+    def _end(self, event: Event) -> None:
+        j: int = event._value
+        finish(self.state, j, self.env.now)
+        if self.on_end is not None:
+            self.on_end(j)
+        for follower in self._followers.get(j, ()):
+            self._at(self.env.now + self._think[follower], self._follow, follower)
+        self.request_pass()
+
+    def _reserve(self, event: Event) -> None:
+        reserve(self.state, self.env.now)
+        self.request_pass()
+
+    def _pass(self, event: Event) -> None:
+        self._pass_due = False
+        if self.env.peek() <= self.env.now:  # something more came up at this instant: wait for it
+            self.request_pass()
+            return
+        self._schedule()
+
+    def _schedule(self) -> None:
+        now = self.env.now
+        schedule(self.state, now)
+        self.passes += 1
+        n = int(self._scalars["started"][0])
+        for j in self._started[:n].tolist():
+            if self.on_start is not None:
+                self.on_start(j)
+            self._at(now + self._run[j], self._end, j)
+
+
+def run(state: State) -> None:
+    """Run the replay to its end on a SimPy environment of its own; the schedule is in ``state``."""
+    if len(state.jobs) == 0:
+        return
+    env = simpy.Environment(initial_time=min(0.0, float(state.jobs["submit"][0])))
+    JobFlow(env, state)
+    env.run()
