@@ -84,9 +84,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
     console.print(table)
     for reason, rows_ in summary["bad_rows"].items():
         first = ", ".join(str(line) for line in rows_["first_lines"])
-        console.print(
-            f"[yellow]{rows_['count']} left out:[/] {reason} (line {first}{', ...' * (rows_['count'] > 5)})"
-        )
+        console.print(f"[yellow]{rows_['count']} left out:[/] {reason} (line {first}{', ...' * (rows_['count'] > 5)})")
     for note in summary["notes"]:
         console.print(f"note: {note}", style="dim", markup=False, highlight=False)
 

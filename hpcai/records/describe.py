@@ -64,9 +64,7 @@ def offered_load(jobs: pd.DataFrame, machine: Machine) -> dict[str, float | None
     seconds = span(jobs)
     capacity = {"processors": machine.total_cpus, "gpus": machine.total_gpus}
     return {
-        name: float((jobs[name] * jobs["run_time"]).sum()) / (total * seconds)
-        if total * seconds > 0
-        else None
+        name: float((jobs[name] * jobs["run_time"]).sum()) / (total * seconds) if total * seconds > 0 else None
         for name, total in capacity.items()
     }
 

@@ -13,8 +13,18 @@ from hpcai.records.schema import Trace
 
 # Name of the format to what it is. The reader is the module of that name; guessing tries them in this order.
 FORMATS: Final = {
+    "parquet": "hpcai's own canonical Parquet",
     "swf": "Standard Workload Format (Parallel Workloads Archive)",
     "sacct": "Slurm accounting, sacct -P",
+    "jobcomp": "Slurm job completion log, jobcomp/filetxt",
+    "slurm_db": "Slurm accounting database as CSV (MIT SuperCloud)",
+    "slurm_events": "Slurm simulator event list",
+    "kubernetes": "kubectl get pods -o json",
+    "openb": "openb GPU-sharing pods (Alibaba 2023), CSV",
+    "philly": "Microsoft Philly, JSON or CSV",
+    "helios": "SenseTime Helios, CSV",
+    "acme": "Shanghai AI Laboratory Acme, CSV",
+    "pai": "Alibaba PAI 2020, pai_job_table with pai_task_table, CSV",
 }
 _LOG_SUFFIXES: Final = (
     "",
@@ -30,9 +40,7 @@ _LOG_SUFFIXES: Final = (
 )
 
 
-def read_trace(
-    source: str | Path, *, format: str | None = None, strict: bool = False, **options: Any
-) -> Trace:
+def read_trace(source: str | Path, *, format: str | None = None, strict: bool = False, **options: Any) -> Trace:
     """Return the trace in a log, whatever its format.
 
     Args:
@@ -106,9 +114,7 @@ def sample_names() -> list[str]:
     """Return the file names of the traces that ship with hpcai."""
     folder = samples_folder()
     files = [] if folder is None else [file.name for file in folder.iterdir() if file.is_file()]
-    return sorted(
-        name for name in files if not name.lower().endswith((".md", ".yaml", ".json.license", ".py"))
-    )
+    return sorted(name for name in files if not name.lower().endswith((".md", ".yaml", ".json.license", ".py")))
 
 
 def _reader(name: str) -> ModuleType:

@@ -33,25 +33,19 @@ class Column:
     """One column of a canonical table."""
 
     name: str
-    dtype: (
-        str  # "float64" (nan: unknown), "int64" (0: unknown), "str" ("": unknown), "category" ("": unknown)
-    )
+    dtype: str  # "float64" (nan: unknown), "int64" (0: unknown), "str" ("": unknown), "category" ("": unknown)
     unit: str
     meaning: str
 
 
 JOB_COLUMNS: Final = (
     Column("job_id", "str", "", "the log's own name for the job; array tasks keep their index, as in 519_2"),
-    Column(
-        "submit", "float64", "s", "when it became eligible for the queue, counted from the trace's origin"
-    ),
+    Column("submit", "float64", "s", "when it became eligible for the queue, counted from the trace's origin"),
     Column("start", "float64", "s", "when the recorded scheduler started it; nan if the log does not say"),
     Column("end", "float64", "s", "when it ended as recorded; nan if the log does not say"),
     Column("run_time", "float64", "s", "end - start as recorded; nan for a job that never ran"),
     Column("requested_time", "float64", "s", "the limit its user asked for; nan if none or unknown"),
-    Column(
-        "processors", "int64", "", "processors (CPU cores) it occupies: allocated where known, else requested"
-    ),
+    Column("processors", "int64", "", "processors (CPU cores) it occupies: allocated where known, else requested"),
     Column("requested_processors", "int64", "", "processors its user asked for"),
     Column("nodes", "int64", "", "nodes it spans: allocated where known, else requested"),
     Column("gpus", "float64", "", "GPUs it occupies over all its nodes; 0.46 is a share of one GPU; 0 none"),

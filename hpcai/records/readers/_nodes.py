@@ -1,4 +1,4 @@
-"""The machine that a log shows by naming the nodes of its jobs."""
+"""The machine of a log: from a list of its nodes, or as its jobs show it by naming their nodes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,34 @@ from hpcai.cluster.spec import Machine, NodeGroup
 from hpcai.records.readers._table import Floats
 
 _GIB = 2.0**30
+
+
+def machine_listed(name: str, cpus: Floats, memory: Floats, gpus: Floats, kind: Sequence[str]) -> Machine | None:
+    """Return the machine of the nodes listed, like ones grouped; None if none has a CPU.
+
+    Args:
+        name: of the machine.
+        cpus: of each node; a part of one is not used.
+        memory: of each node, in bytes.
+        gpus: of each node.
+        kind: GPU model of each node, '' without.
+    """
+    nodes = pd.DataFrame({"cpus": np.floor(cpus), "memory": memory, "gpus": np.floor(gpus), "kind": list(kind)})
+    nodes = nodes[(nodes["cpus"] > 0) & (nodes["memory"] > 0) & (nodes["gpus"] >= 0)]
+    counts = nodes.groupby(["kind", "gpus", "cpus", "memory"], sort=True).size()
+    groups: list[NodeGroup] = []
+    for (model, n_gpus, n_cpus, size), count in zip(counts.index, counts, strict=True):
+        groups.append(
+            NodeGroup(
+                name=f"{model or 'cpu'}-{len(groups) + 1}",
+                count=int(count),
+                cpus=int(n_cpus),
+                memory_gib=size / _GIB,
+                gpus=int(n_gpus),
+                gpu_kind=model if n_gpus else "",
+            )
+        )
+    return Machine(name=name, groups=tuple(groups)) if groups else None
 
 
 def machine_seen(

@@ -98,9 +98,7 @@ def resources(text: str) -> dict[str, str]:
 def gpus(counts: dict[str, str]) -> tuple[float, str]:
     """Return the number of GPUs among ``counts`` and their models, separated by '|'."""
     typed = {
-        name.removeprefix("gres/gpu:"): float(count)
-        for name, count in counts.items()
-        if name.startswith("gres/gpu:")
+        name.removeprefix("gres/gpu:"): float(count) for name, count in counts.items() if name.startswith("gres/gpu:")
     }
     number = float(counts["gres/gpu"]) if "gres/gpu" in counts else sum(typed.values())
     return number, "|".join(sorted(name for name, count in typed.items() if count > 0))

@@ -59,6 +59,14 @@ def load(path: Path) -> Source:
     return Source(path, data, {path.name: hashlib.sha256(raw).hexdigest()}, cut_short)
 
 
+def companion(path: Path, given: Path | str | None, *names: str) -> Path | None:
+    """Return the file that goes with a log: the one given, else one of ``names`` beside it, else None."""
+    if given is not None:
+        return Path(given)
+    beside = (path.with_name(name + suffix) for name in names for suffix in ("", *_COMPRESSED_SUFFIXES))
+    return next((file for file in beside if file.is_file()), None)
+
+
 def head(path: Path) -> bytes:
     """Return the first 64 KiB of content of ``path``, decompressed."""
     return decompress(_read(path, limit=_CHUNK), limit=HEAD)[0]

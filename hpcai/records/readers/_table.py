@@ -49,9 +49,7 @@ def finish(
         machine: jobs that it cannot hold even when empty are bad rows.
         unique: whether job ids are told apart by the log, so that a repeated one is a bad row.
     """
-    numbers = {
-        name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if _is_number(name)
-    }
+    numbers = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if _is_number(name)}
     reasons: dict[str, Mask] = {**(problems or {}), **_nonsense(numbers, len(lines), machine)}
     if unique and "job_id" in columns:
         reasons[REPEATED] = np.asarray(pd.Index(columns["job_id"]).duplicated())
@@ -98,9 +96,7 @@ def _is_number(name: str) -> bool:
 
 def _nonsense(numbers: Mapping[str, Floats], n: int, machine: Machine | None) -> dict[str, Mask]:
     unknown = np.full(n, np.nan)
-    submit, start, end, run_time = (
-        numbers.get(name, unknown) for name in ("submit", "start", "end", "run_time")
-    )
+    submit, start, end, run_time = (numbers.get(name, unknown) for name in ("submit", "start", "end", "run_time"))
     sizes = [numbers[name] for name in ("processors", "nodes", "gpus") if name in numbers]
     ran = ~np.isnan(run_time)
     positive = np.any([size > 0 for size in sizes], axis=0) if sizes else np.zeros(n, dtype=bool)

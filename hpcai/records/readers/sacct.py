@@ -67,13 +67,11 @@ def read(path: Path) -> Trace:
     data = text_lines(source, trace.bad_rows)
     names = _header(data)
     required = ("jobid", "submit" if "submit" in names else "start")
-    table = read_table(
-        path, data, trace.bad_rows, required=required, delimiter="|", repair=_repair_for(names)
-    )
+    table = read_table(path, data, trace.bad_rows, required=required, delimiter="|", repair=_repair_for(names))
     if len(table) == 0:
         raise FormatError(f"{path}: found a header but no job, expected the output of sacct -P")
     _drop_steps(trace, table)
-    _fill(trace, table)
+    fill(trace, table)
     return trace
 
 
@@ -89,7 +87,8 @@ def _drop_steps(trace: Trace, table: Delimited) -> None:
         table.keep(~step)
 
 
-def _fill(trace: Trace, table: Delimited) -> None:
+def fill(trace: Trace, table: Delimited) -> None:
+    """Put jobs, machine and origin into ``trace``; ``table`` has sacct's columns, one row per job."""
     times = {name: table.date(name) for name in _DATES}
     elapsed = _elapsed(table)
     nodes = [_nodes(text) for text in table.text("nodelist")]
@@ -181,7 +180,7 @@ class _Counts:
         self.gpus = np.array([number for number, _ in gpus])
         self.gpu_kind = np.array([kind for _, kind in gpus], dtype=object)
         table.wrong |= np.isnan(self.gpus)
-        self.memory = _memory(table, self.nodes, self.requested_processors)
+        self.memory = _memory(table, both, self.nodes, self.requested_processors)
 
 
 def _resources(table: Delimited, name: str) -> list[dict[str, str]]:
@@ -218,10 +217,12 @@ def _first(*choices: Floats) -> Floats:
     return result
 
 
-def _memory(table: Delimited, nodes: Floats, processors: Floats) -> Floats:
+def _memory(table: Delimited, resources: list[dict[str, str]], nodes: Floats, processors: Floats) -> Floats:
+    """Return the memory of each job in bytes: as asked for, else as tracked."""
     values = np.full(len(table), np.nan)
-    for i, text in enumerate(table.text("reqmem")):
-        if not is_unknown(text):
+    for i, (asked, counts) in enumerate(zip(table.text("reqmem"), resources, strict=True)):
+        text = counts.get("mem", "") if is_unknown(asked) else asked
+        if text:
             try:
                 values[i] = _slurm.memory(text, nodes[i], processors[i])
             except ValueError:
