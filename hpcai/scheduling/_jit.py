@@ -23,9 +23,7 @@ def _drop_stale_cache() -> None:
     unnoticed and the old code would run.
     """
     sources = sorted(path for folder in _FOLDERS for path in folder.glob("*.py"))
-    fingerprint = "\n".join(
-        f"{path.name} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources
-    )
+    fingerprint = "\n".join(f"{path.name} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources)
     stamp = _HERE / "__pycache__" / "hot_path.stamp"
     with contextlib.suppress(OSError):  # a read-only installation: its sources do not change either
         if not stamp.is_file() or stamp.read_text("utf-8") != fingerprint:

@@ -198,11 +198,22 @@ def evaluate_static(formula: Formula, features: NDArray[np.float64]) -> NDArray[
 
 
 @jit
-def evaluate(program, constants, features, rows, n, now, submit, usage, stack):  # type: ignore[no-untyped-def]
+def evaluate(
+    program: NDArray[np.int64],
+    constants: NDArray[np.float64],
+    features: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    n: int,
+    now: float,
+    submit: NDArray[np.float64],
+    usage: NDArray[np.float64],
+    stack: NDArray[np.float64],
+) -> None:
     """Leave in ``stack[0, :n]`` the formula's value for the jobs ``rows[:n]`` at time ``now``.
 
-    ``submit`` (all jobs) and ``usage`` (2, n: share of use, and that over an equal share; by position in ``rows``) are read only
-    if the formula names a time-dependent variable. A value that is not a number becomes +inf: last in order.
+    ``submit`` (all jobs) and ``usage`` (2, n: share of use, and that over an equal share; by position in
+    ``rows``) are read only if the formula names a time-dependent variable. A value that is not a number becomes
+    +inf: last in order.
     """
     top = -1
     for step in range(program.shape[0]):
@@ -228,7 +239,16 @@ def evaluate(program, constants, features, rows, n, now, submit, usage, stack): 
 
 
 @jit
-def _load(out, variable, features, rows, n, now, submit, usage):  # type: ignore[no-untyped-def]
+def _load(
+    out: NDArray[np.float64],
+    variable: int,
+    features: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    n: int,
+    now: float,
+    submit: NDArray[np.float64],
+    usage: NDArray[np.float64],
+) -> None:
     if variable < _FIRST_DYNAMIC:
         for i in range(n):
             out[i] = features[variable, rows[i]]
@@ -246,7 +266,7 @@ def _load(out, variable, features, rows, n, now, submit, usage):  # type: ignore
 
 
 @jit
-def _apply_unary(operation, x, n):  # type: ignore[no-untyped-def]
+def _apply_unary(operation: int, x: NDArray[np.float64], n: int) -> None:
     for i in range(n):
         if operation == 2:
             x[i] = -x[i]
@@ -269,7 +289,7 @@ def _apply_unary(operation, x, n):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _apply_binary(operation, x, y, n):  # type: ignore[no-untyped-def]
+def _apply_binary(operation: int, x: NDArray[np.float64], y: NDArray[np.float64], n: int) -> None:
     for i in range(n):
         if operation == 20:
             x[i] += y[i]

@@ -196,9 +196,7 @@ def _shapes(need: Demand) -> NDArray[np.int64]:
     return np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def features(
-    jobs: pd.DataFrame, machine: Machine, policy: Policy, array: NDArray[np.void]
-) -> NDArray[np.float64]:
+def features(jobs: pd.DataFrame, machine: Machine, policy: Policy, array: NDArray[np.void]) -> NDArray[np.float64]:
     """Return the static variables of formulas, a row each in the order of STATIC_VARIABLES; (v, jobs)."""
     size = _dominant_size(array, machine)
     capacity = (machine.total_gpus or machine.total_cpus) if machine.by_node else machine.total_cpus
@@ -213,12 +211,8 @@ def features(
         "gpus": jobs["gpus"].to_numpy(),
         "nodes": np.maximum(jobs["nodes"].to_numpy(dtype=float), 1.0),
         "memory": np.nan_to_num(jobs["memory"].to_numpy(), nan=0.0),
-        "partition_priority": jobs["partition"]
-        .map(lambda name: partition.get(name, 1.0))
-        .to_numpy(dtype=float),
-        "qos_priority": jobs["qos"]
-        .map(lambda name: policy.qos_priority.get(name, 0.0))
-        .to_numpy(dtype=float),
+        "partition_priority": jobs["partition"].map(lambda name: partition.get(name, 1.0)).to_numpy(dtype=float),
+        "qos_priority": jobs["qos"].map(lambda name: policy.qos_priority.get(name, 0.0)).to_numpy(dtype=float),
     }
     return np.ascontiguousarray([rows[name] for name in STATIC_VARIABLES], dtype=np.float64).reshape(
         len(STATIC_VARIABLES), len(jobs)
@@ -235,4 +229,5 @@ def _dominant_size(array: NDArray[np.void], machine: Machine) -> NDArray[np.floa
     share = np.maximum(share, tasks * array["memory"] / memory.sum())
     if gpus.sum():
         share = np.maximum(share, tasks * array["gpu"] / (gpus.sum() * MILLI))
-    return share * (machine.total_gpus or machine.total_cpus)
+    size: NDArray[np.float64] = share * (machine.total_gpus or machine.total_cpus)
+    return size

@@ -5,18 +5,21 @@ The same rules as on processors (docs/semantics.md); only 'fits' means that ever
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
-from hpcai.scheduling.node_profile import lay_node_profile, least_free, take_nodes
+from hpcai.scheduling.node_profile import NodeProfile, lay_node_profile, least_free, take_nodes
 from hpcai.scheduling.nodes import hold, hold_if_free, place, room_on
 from hpcai.scheduling.queue import drop_started, lay_order, next_fit, next_waiting, smallest_waiting
 from hpcai.scheduling.running import begin, leave_running
-from hpcai.scheduling.state import CONSERVATIVE, NO_BACKFILL, UNBOUNDED
+from hpcai.scheduling.state import CONSERVATIVE, NO_BACKFILL, UNBOUNDED, State
 
 
 @jit
-def start_tasks(st, position, now):  # type: ignore[no-untyped-def]
+def start_tasks(st: State, position: int, now: float) -> None:
     """Start the job at ``position`` on the nodes that its entries name."""
     j = begin(st, position, now)
     hold(st.nodes, st.gpu_free, st.jobs[j], st.entries, 1)
@@ -24,7 +27,7 @@ def start_tasks(st, position, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def finish_tasks(st, j, now):  # type: ignore[no-untyped-def]
+def finish_tasks(st: State, j: int, now: float) -> None:
     """Job ``j`` has ended and gives its nodes back."""
     leave_running(st, j, now)
     hold(st.nodes, st.gpu_free, st.jobs[j], st.entries, -1)
@@ -32,7 +35,7 @@ def finish_tasks(st, j, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def schedule_nodes(st, now):  # type: ignore[no-untyped-def]
+def schedule_nodes(st: State, now: float) -> None:
     """Run one scheduling pass; the started jobs are ``st.started[: st.scalars[0].started]``."""
     s = st.scalars[0]
     s.started = 0
@@ -51,12 +54,12 @@ def schedule_nodes(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _job_at(st, position):  # type: ignore[no-untyped-def]
+def _job_at(st: State, position: int) -> Any:
     return st.jobs[st.places[position].job]
 
 
 @jit
-def _pass(st, now):  # type: ignore[no-untyped-def]
+def _pass(st: State, now: float) -> None:
     """The pass without a profile: none and EASY, no reservations."""
     s = st.scalars[0]
     head = next_waiting(st, 0)
@@ -95,7 +98,7 @@ def _pass(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _reserve_nodes(st, job, nodes, gpu_free, now):  # type: ignore[no-untyped-def]
+def _reserve_nodes(st: State, job: Any, nodes: NDArray[np.void], gpu_free: NDArray[np.int32], now: float) -> float:
     """Return the head's shadow time; leave in ``nodes`` and ``gpu_free`` the extra: what is then free beyond it."""
     s = st.scalars[0]
     fits = 0
@@ -117,7 +120,9 @@ def _reserve_nodes(st, job, nodes, gpu_free, now):  # type: ignore[no-untyped-de
 
 
 @jit
-def _release(nodes, gpu_free, leaver, entries, job):  # type: ignore[no-untyped-def]
+def _release(
+    nodes: NDArray[np.void], gpu_free: NDArray[np.int32], leaver: Any, entries: NDArray[np.void], job: Any
+) -> int:
     """Give back what ``leaver`` holds; return how many more tasks of ``job`` fit because of it."""
     before, after = 0, 0
     for k in range(leaver.entries, leaver.entries + leaver.size):
@@ -133,7 +138,7 @@ def _release(nodes, gpu_free, leaver, entries, job):  # type: ignore[no-untyped-
 
 
 @jit
-def _pass_on_profile(st, now):  # type: ignore[no-untyped-def]
+def _pass_on_profile(st: State, now: float) -> None:
     """The pass with a profile: conservative, and any backfilling beside reservations."""
     s = st.scalars[0]
     profile, n = lay_node_profile(st, now)
@@ -159,7 +164,7 @@ def _pass_on_profile(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _place_now(st, job, profile, n):  # type: ignore[no-untyped-def]
+def _place_now(st: State, job: Any, profile: NodeProfile, n: int) -> bool:
     """Place the job's tasks on nodes that are free now and stay so for its estimate; return whether all fit."""
     if job.bulk > st.scalars[0].total - st.scalars[0].used:
         return False
@@ -169,7 +174,7 @@ def _place_now(st, job, profile, n):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _place_later(st, job, profile, n):  # type: ignore[no-untyped-def]
+def _place_later(st: State, job: Any, profile: NodeProfile, n: int) -> tuple[NodeProfile, int]:
     """Take the job's earliest place in the profile; return the profile and its length."""
     nodes, gpu_free = np.empty_like(st.nodes), np.empty_like(st.gpu_free)
     for first in range(n):

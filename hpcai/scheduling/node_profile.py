@@ -5,13 +5,14 @@ Row b of the profile is what is free from ``times[b]`` to ``times[b + 1]``; the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.nodes import hold
+from hpcai.scheduling.state import State
 
 
 class NodeProfile(NamedTuple):
@@ -23,7 +24,7 @@ class NodeProfile(NamedTuple):
 
 
 @jit
-def lay_node_profile(st, now):  # type: ignore[no-untyped-def]
+def lay_node_profile(st: State, now: float) -> tuple[NodeProfile, int]:
     """Return the profile of the running jobs and the reservations from ``now`` on, and its length."""
     s = st.scalars[0]
     n_nodes, n_gpus = st.gpu_free.shape
@@ -60,16 +61,16 @@ def lay_node_profile(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _copy_row(profile, source, target):  # type: ignore[no-untyped-def]
+def _copy_row(profile: NodeProfile, source: int, target: int) -> None:
     profile.times[target] = profile.times[source]
     profile.nodes[target] = profile.nodes[source]
     profile.gpu_free[target] = profile.gpu_free[source]
 
 
 @jit
-def cut(profile, n, t):  # type: ignore[no-untyped-def]
+def cut(profile: NodeProfile, n: int, t: float) -> tuple[NodeProfile, int, int]:
     """Make ``t`` a breakpoint; return the profile (it may have moved), its length and the index of ``t``."""
-    i = np.searchsorted(profile.times[:n], t)
+    i = int(np.searchsorted(profile.times[:n], t))
     if i < n and profile.times[i] == t:
         return profile, n, i
     if n == profile.times.shape[0]:
@@ -90,7 +91,9 @@ def cut(profile, n, t):  # type: ignore[no-untyped-def]
 
 
 @jit
-def least_free(profile, n, first, duration, nodes, gpu_free):  # type: ignore[no-untyped-def]
+def least_free(
+    profile: NodeProfile, n: int, first: int, duration: float, nodes: NDArray[np.void], gpu_free: NDArray[np.int32]
+) -> None:
     """Lower ``nodes`` and ``gpu_free`` to the least that is free from row ``first`` on for ``duration``."""
     end = profile.times[first] + duration
     b = first
@@ -107,7 +110,9 @@ def least_free(profile, n, first, duration, nodes, gpu_free):  # type: ignore[no
 
 
 @jit
-def take_nodes(profile, n, first, duration, job, entries):  # type: ignore[no-untyped-def]
+def take_nodes(
+    profile: NodeProfile, n: int, first: int, duration: float, job: Any, entries: NDArray[np.void]
+) -> tuple[NodeProfile, int]:
     """Take what the job's placed tasks hold from row ``first`` on for ``duration``; return profile and length."""
     if duration <= 0.0:
         return profile, n

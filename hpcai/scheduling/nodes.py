@@ -7,7 +7,10 @@ free at some time, or the least that is free over an interval. A job's tasks are
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.jobs import MILLI
@@ -15,7 +18,7 @@ from hpcai.scheduling.state import UNBOUNDED
 
 
 @jit
-def room_on(node, gpu_free, job):  # type: ignore[no-untyped-def]
+def room_on(node: Any, gpu_free: NDArray[np.int32], job: Any) -> int:
     """Return how many of the job's tasks fit on a node, at most all; ``gpu_free`` (G,)."""
     if node.reserved > 0 or (job.groups >> node.group) & 1 == 0 or node.gpu < job.gpu:
         return 0
@@ -34,11 +37,11 @@ def room_on(node, gpu_free, job):  # type: ignore[no-untyped-def]
             for g in range(gpu_free.shape[0]):
                 fits += gpu_free[g] // job.gpu
         room = min(room, fits)
-    return max(room, 0)
+    return int(max(room, 0))
 
 
 @jit
-def place(nodes, gpu_free, job, entries):  # type: ignore[no-untyped-def]
+def place(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void]) -> bool:
     """Choose a place for each task and write it to ``entries``; return whether all found one. Takes nothing.
 
     Fullest node first: fewest free GPUs, then fewest free CPUs, then lowest index.
@@ -49,9 +52,7 @@ def place(nodes, gpu_free, job, entries):  # type: ignore[no-untyped-def]
         best = -1
         for i in range(nodes.shape[0]):
             gpu, cpu = nodes[i].gpu, nodes[i].cpu
-            if gpu < last_gpu or (
-                gpu == last_gpu and (cpu < last_cpu or (cpu == last_cpu and i <= last_node))
-            ):
+            if gpu < last_gpu or (gpu == last_gpu and (cpu < last_cpu or (cpu == last_cpu and i <= last_node))):
                 continue
             if best >= 0 and (gpu > nodes[best].gpu or (gpu == nodes[best].gpu and cpu >= nodes[best].cpu)):
                 continue
@@ -69,7 +70,7 @@ def place(nodes, gpu_free, job, entries):  # type: ignore[no-untyped-def]
 
 
 @jit
-def choose_gpus(gpu_free, job, entries, first, tasks):  # type: ignore[no-untyped-def]
+def choose_gpus(gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void], first: int, tasks: int) -> None:
     """Write to ``entries[first:first + tasks]`` which GPUs of one node each task takes; ``gpu_free`` (G,)."""
     left = gpu_free.copy()
     for k in range(first, first + tasks):
@@ -92,7 +93,7 @@ def choose_gpus(gpu_free, job, entries, first, tasks):  # type: ignore[no-untype
 
 
 @jit
-def hold(nodes, gpu_free, job, entries, sign):  # type: ignore[no-untyped-def]
+def hold(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void], sign: int) -> None:
     """Take (``sign`` 1) or give back (-1) what the job's tasks hold at their places."""
     each = min(job.gpu, MILLI)
     for k in range(job.entries, job.entries + job.size):
@@ -106,7 +107,7 @@ def hold(nodes, gpu_free, job, entries, sign):  # type: ignore[no-untyped-def]
 
 
 @jit
-def hold_if_free(nodes, gpu_free, job, entries):  # type: ignore[no-untyped-def]
+def hold_if_free(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void]) -> bool:
     """Take what the job's tasks would hold at their very places if all of it is free; return whether it was."""
     hold(nodes, gpu_free, job, entries, 1)
     for k in range(job.entries, job.entries + job.size):

@@ -6,37 +6,38 @@ docs/semantics.md says what each backfilling does; the functions here do exactly
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.profile import find, fits_now, lay_profile, take
 from hpcai.scheduling.queue import drop_started, lay_order, next_fit, next_waiting, smallest_waiting
 from hpcai.scheduling.running import begin, leave_running
-from hpcai.scheduling.state import CONSERVATIVE, EASY, NO_BACKFILL, UNBOUNDED
+from hpcai.scheduling.state import CONSERVATIVE, EASY, NO_BACKFILL, UNBOUNDED, State
 
 
 @jit
-def free_processors(st):  # type: ignore[no-untyped-def]
+def free_processors(st: State) -> int:
     """Return the processors that a job may be put on at this moment."""
     s = st.scalars[0]
-    return max(s.total - s.used - s.reserved, 0)
+    return int(max(s.total - s.used - s.reserved, 0))
 
 
 @jit
-def start_job(st, position, now):  # type: ignore[no-untyped-def]
+def start_job(st: State, position: int, now: float) -> None:
     """Start the job at ``position`` on free processors."""
     j = begin(st, position, now)
     st.scalars[0].used += st.jobs[j].size
 
 
 @jit
-def finish_job(st, j, now):  # type: ignore[no-untyped-def]
+def finish_job(st: State, j: int, now: float) -> None:
     """Job ``j`` has ended and gives its processors back."""
     leave_running(st, j, now)
     st.scalars[0].used -= st.jobs[j].size
 
 
 @jit
-def schedule_processors(st, now):  # type: ignore[no-untyped-def]
+def schedule_processors(st: State, now: float) -> None:
     """Run one scheduling pass; the started jobs are ``st.started[: st.scalars[0].started]``."""
     s = st.scalars[0]
     s.started = 0
@@ -54,7 +55,7 @@ def schedule_processors(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _start_front(st, now):  # type: ignore[no-untyped-def]
+def _start_front(st: State, now: float) -> int:
     """Start jobs from the front while they fit; return the position of the first that does not, or -1."""
     position = next_waiting(st, 0)
     while position >= 0 and st.jobs[st.places[position].job].size <= free_processors(st):
@@ -64,7 +65,7 @@ def _start_front(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _pass(st, now):  # type: ignore[no-untyped-def]
+def _pass(st: State, now: float) -> None:
     """The pass without a profile: none and EASY, no reservations."""
     s = st.scalars[0]
     head = _start_front(st, now)
@@ -78,9 +79,7 @@ def _pass(st, now):  # type: ignore[no-untyped-def]
     position = head
     while looked < s.depth:
         free = free_processors(st)
-        position = (
-            next_waiting(st, position + 1) if bounded else next_fit(st, position + 1, free, slack, extra)
-        )
+        position = next_waiting(st, position + 1) if bounded else next_fit(st, position + 1, free, slack, extra)
         if position < 0:
             return
         looked += 1
@@ -95,7 +94,7 @@ def _pass(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _reservation(st, size, now):  # type: ignore[no-untyped-def]
+def _reservation(st: State, size: int, now: float) -> tuple[float, int]:
     """Return the head's shadow time and the processors that will then be free beyond its ``size``."""
     s = st.scalars[0]
     free = s.total - s.used
@@ -112,7 +111,7 @@ def _reservation(st, size, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _pass_on_profile(st, now):  # type: ignore[no-untyped-def]
+def _pass_on_profile(st: State, now: float) -> None:
     """The pass with a profile: conservative, and any backfilling beside reservations."""
     s = st.scalars[0]
     times, free, n = lay_profile(st, now)
@@ -134,7 +133,7 @@ def _pass_on_profile(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _place(st, position, times, free, n):  # type: ignore[no-untyped-def]
+def _place(st: State, position: int, times: NDArray[np.float64], free: NDArray[np.int64], n: int) -> int:
     """Give the job at ``position`` the earliest place in the profile; return the new length."""
     job = st.jobs[st.places[position].job]
     first = find(times, free, n, job.estimate, job.size)
@@ -144,7 +143,9 @@ def _place(st, position, times, free, n):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _backfill_on_profile(st, head, times, free, n, now):  # type: ignore[no-untyped-def]
+def _backfill_on_profile(
+    st: State, head: int, times: NDArray[np.float64], free: NDArray[np.int64], n: int, now: float
+) -> None:
     s = st.scalars[0]
     bounded = s.depth != UNBOUNDED
     looked = 0
@@ -162,7 +163,7 @@ def _backfill_on_profile(st, head, times, free, n, now):  # type: ignore[no-unty
 
 
 @jit
-def _place_in_order(st, times, free, n, now):  # type: ignore[no-untyped-def]
+def _place_in_order(st: State, times: NDArray[np.float64], free: NDArray[np.int64], n: int, now: float) -> None:
     """Conservative: place every waiting job in order; start those whose place is now.
 
     Only what starts now matters, and the profile only ever loses room: so the jobs up to the next one that
@@ -192,7 +193,7 @@ def _place_in_order(st, times, free, n, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _next_candidate(st, position, times, free, n):  # type: ignore[no-untyped-def]
+def _next_candidate(st: State, position: int, times: NDArray[np.float64], free: NDArray[np.int64], n: int) -> int:
     """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
     room = free_processors(st)
     position = next_fit(st, position, room, np.inf, 0)

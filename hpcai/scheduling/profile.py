@@ -7,12 +7,14 @@ negative where running jobs overlap a reservation.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
+from hpcai.scheduling.state import State
 
 
 @jit
-def lay_profile(st, now):  # type: ignore[no-untyped-def]
+def lay_profile(st: State, now: float) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
     """Return times, free and their length: running jobs' expected ends and the reservations from ``now`` on.
 
     There is room for every waiting job to be placed.
@@ -43,9 +45,9 @@ def lay_profile(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _cut(times, free, n, t):  # type: ignore[no-untyped-def]
+def _cut(times: NDArray[np.float64], free: NDArray[np.int64], n: int, t: float) -> tuple[int, int]:
     """Make ``t`` a breakpoint; return the new length and its index. ``t`` is not before the first one."""
-    i = np.searchsorted(times[:n], t)
+    i = int(np.searchsorted(times[:n], t))
     if i < n and times[i] == t:
         return n, i
     for k in range(n, i, -1):
@@ -57,7 +59,9 @@ def _cut(times, free, n, t):  # type: ignore[no-untyped-def]
 
 
 @jit
-def take(times, free, n, first, duration, end, size):  # type: ignore[no-untyped-def]
+def take(
+    times: NDArray[np.float64], free: NDArray[np.int64], n: int, first: int, duration: float, end: float, size: int
+) -> int:
     """Take ``size`` processors from breakpoint ``first`` to ``end`` (a time); return the new length."""
     if duration <= 0.0:
         return n
@@ -70,7 +74,7 @@ def take(times, free, n, first, duration, end, size):  # type: ignore[no-untyped
 
 
 @jit
-def find(times, free, n, duration, size):  # type: ignore[no-untyped-def]
+def find(times: NDArray[np.float64], free: NDArray[np.int64], n: int, duration: float, size: int) -> int:
     """Return the earliest breakpoint from which ``size`` processors are free for ``duration``; -1 if none."""
     first = 0
     i = 0
@@ -84,7 +88,7 @@ def find(times, free, n, duration, size):  # type: ignore[no-untyped-def]
 
 
 @jit
-def fits_now(times, free, n, duration, size):  # type: ignore[no-untyped-def]
+def fits_now(times: NDArray[np.float64], free: NDArray[np.int64], n: int, duration: float, size: int) -> bool:
     """Return whether ``size`` processors are free from the first breakpoint on for ``duration``."""
     end = times[0] + duration
     i = 0

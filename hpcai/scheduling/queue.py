@@ -1,23 +1,24 @@
 """The queue as a tournament tree over positions: find the next job that could run without walking past all others.
 
-Leaf p holds the bulk (processors, or GPUs) and the estimate of the job at position p of the order, or (huge, inf) when nobody waits
-there; an inner node holds the minima below it. The next waiting job from a position on that is small enough,
-and either small or short enough, is found in about log n steps, so that a queue of a hundred thousand costs
-hardly more than one of ten. A static ordering fixes every job's position once; a dynamic one lays the tree
+Leaf p holds the bulk (processors, or GPUs) and the estimate of the job at position p of the order, or (huge, inf)
+when nobody waits there; an inner node holds the minima below it. The next waiting job from a position on that is
+small enough, and either small or short enough, is found in about log n steps, so that a queue of a hundred thousand
+costs hardly more than one of ten. A static ordering fixes every job's position once; a dynamic one lays the tree
 anew at each pass.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.formula import evaluate
-from hpcai.scheduling.state import UNBOUNDED
+from hpcai.scheduling.state import UNBOUNDED, State
 
 
 @jit
-def _set_leaf(st, position, bulk, estimate):  # type: ignore[no-untyped-def]
+def _set_leaf(st: State, position: int, bulk: int, estimate: float) -> None:
     k = st.scalars[0].leaves + position
     st.tree[k].bulk = bulk
     st.tree[k].estimate = estimate
@@ -34,7 +35,7 @@ def _set_leaf(st, position, bulk, estimate):  # type: ignore[no-untyped-def]
 
 
 @jit
-def enqueue(st, j, now):  # type: ignore[no-untyped-def]
+def enqueue(st: State, j: int, now: float) -> None:
     """Job ``j`` is submitted."""
     s = st.scalars[0]
     st.submit[j] = now
@@ -46,14 +47,14 @@ def enqueue(st, j, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def dequeue(st, position):  # type: ignore[no-untyped-def]
+def dequeue(st: State, position: int) -> None:
     """The job at ``position`` leaves the queue."""
     _set_leaf(st, position, UNBOUNDED, np.inf)
     st.scalars[0].waiting -= 1
 
 
 @jit
-def next_fit(st, position, room, slack, extra):  # type: ignore[no-untyped-def]
+def next_fit(st: State, position: int, room: int, slack: float, extra: int) -> int:
     """Return the first waiting position from ``position`` on with a job that could be backfilled, or -1.
 
     Its job is no larger than ``room`` and, besides, no larger than ``extra`` or its estimate within ``slack``.
@@ -66,7 +67,7 @@ def next_fit(st, position, room, slack, extra):  # type: ignore[no-untyped-def]
         node = st.tree[k]
         if node.bulk <= room and (node.bulk <= extra or node.estimate <= slack):
             if k >= leaves:
-                return k - leaves
+                return int(k - leaves)
             k *= 2
         else:
             while k & 1:
@@ -77,17 +78,17 @@ def next_fit(st, position, room, slack, extra):  # type: ignore[no-untyped-def]
 
 
 @jit
-def next_waiting(st, position):  # type: ignore[no-untyped-def]
+def next_waiting(st: State, position: int) -> int:
     """Return the first waiting position from ``position`` on, or -1."""
     return next_fit(st, position, UNBOUNDED - 1, np.inf, 0)
 
 
 @jit
-def smallest_waiting(st):  # type: ignore[no-untyped-def]
+def smallest_waiting(st: State) -> int:
     """Return the bulk of the smallest waiting job, before or without the tree being laid; huge if nobody waits."""
     s = st.scalars[0]
     if not s.dynamic:
-        return st.tree[1].bulk
+        return int(st.tree[1].bulk)
     smallest = UNBOUNDED
     for q in range(s.waiting):
         smallest = min(smallest, st.jobs[st.queue[q]].bulk)
@@ -95,7 +96,7 @@ def smallest_waiting(st):  # type: ignore[no-untyped-def]
 
 
 @jit
-def lay_order(st, now):  # type: ignore[no-untyped-def]
+def lay_order(st: State, now: float) -> None:
     """Evaluate a dynamic ordering and lay the tree over the queue in that order."""
     s = st.scalars[0]
     n = s.waiting
@@ -123,7 +124,7 @@ def lay_order(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def drop_started(st, waiting_before):  # type: ignore[no-untyped-def]
+def drop_started(st: State, waiting_before: int) -> None:
     """Close the gaps that the jobs started by this pass left in the queue of a dynamic ordering."""
     kept = 0
     for q in range(waiting_before):
@@ -134,7 +135,7 @@ def drop_started(st, waiting_before):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _load_usage(st, now, usage):  # type: ignore[no-untyped-def]
+def _load_usage(st: State, now: float, usage: NDArray[np.float64]) -> None:
     """Fill row 0 with the waiting jobs' accounts' share of the decayed use, row 1 with that over an equal share."""
     accounts = st.accounts.shape[0] - 1
     accrue(st, accounts, 0.0, now)
@@ -148,7 +149,7 @@ def _load_usage(st, now, usage):  # type: ignore[no-untyped-def]
 
 
 @jit
-def accrue(st, account, change, now):  # type: ignore[no-untyped-def]
+def accrue(st: State, account: int, change: float, now: float) -> None:
     """Bring an account's decayed use up to ``now``; from then on it uses ``change`` more (signed).
 
     Use u decays with half-life H while r units are in use: du/dt = r - u ln 2 / H, solved exactly.

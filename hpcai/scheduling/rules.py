@@ -6,16 +6,17 @@ from hpcai.scheduling._jit import jit
 from hpcai.scheduling.node_passes import finish_tasks, schedule_nodes
 from hpcai.scheduling.passes import finish_job, schedule_processors
 from hpcai.scheduling.queue import enqueue
+from hpcai.scheduling.state import State
 
 
 @jit
-def submit(st, j, now):  # type: ignore[no-untyped-def]
+def submit(st: State, j: int, now: float) -> None:
     """Job ``j`` joins the queue."""
     enqueue(st, j, now)
 
 
 @jit
-def finish(st, j, now):  # type: ignore[no-untyped-def]
+def finish(st: State, j: int, now: float) -> None:
     """Job ``j`` ends and releases what it holds."""
     if st.scalars[0].by_node:
         finish_tasks(st, j, now)
@@ -24,7 +25,7 @@ def finish(st, j, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def reserve(st, now):  # type: ignore[no-untyped-def]
+def reserve(st: State, now: float) -> None:
     """Put the reservations of this instant in force, and those that are over out of force."""
     s = st.scalars[0]
     s.reserved = 0
@@ -38,7 +39,7 @@ def reserve(st, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def schedule(st, now):  # type: ignore[no-untyped-def]
+def schedule(st: State, now: float) -> None:
     """Run one pass; the started jobs are ``st.started[: st.scalars[0].started]``."""
     if st.scalars[0].by_node:
         schedule_nodes(st, now)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.formula import SIZE
 from hpcai.scheduling.queue import accrue, dequeue
+from hpcai.scheduling.state import State
 
 
 @jit
-def begin(st, position, now):  # type: ignore[no-untyped-def]
+def begin(st: State, position: int, now: float) -> int:
     """Start the job at ``position``: it leaves the queue and joins the running set."""
     s = st.scalars[0]
-    j = st.places[position].job
+    j = int(st.places[position].job)
     dequeue(st, position)
     st.start[j] = now
     st.started[s.started] = j
@@ -25,7 +26,7 @@ def begin(st, position, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def join_running(st, j, end):  # type: ignore[no-untyped-def]
+def join_running(st: State, j: int, end: float) -> None:
     """Insert job ``j`` with expected end ``end``; the running set stays sorted, latest first."""
     s = st.scalars[0]
     r = s.running
@@ -39,7 +40,7 @@ def join_running(st, j, end):  # type: ignore[no-untyped-def]
 
 
 @jit
-def leave_running(st, j, now):  # type: ignore[no-untyped-def]
+def leave_running(st: State, j: int, now: float) -> None:
     """Remove job ``j`` from the running set (whatever it holds is released by the caller)."""
     s = st.scalars[0]
     end = st.start[j] + st.jobs[j].estimate

@@ -61,9 +61,7 @@ NODE = np.dtype(
     ],
     align=True,
 )
-ENTRY = np.dtype(
-    [("node", "i8"), ("gpus", "i8")], align=True
-)  # gpus: bit mask of the task's GPUs on the node
+ENTRY = np.dtype([("node", "i8"), ("gpus", "i8")], align=True)  # gpus: bit mask of the task's GPUs on the node
 # Of a shape: the pass in which it was found not to fit, and the moment (passes + starts so far) at which the nodes
 # that it would take were found not to be in the head's extra.
 FAILED = np.dtype([("in_pass", "i8"), ("at_moment", "i8")], align=True)

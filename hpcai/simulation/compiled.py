@@ -78,7 +78,7 @@ def run(state: State, progress: Callable[[int], object] | None = None) -> None:
 
 
 @jit
-def _next_instant(st, ev):  # type: ignore[no-untyped-def]
+def _next_instant(st: State, ev: Events) -> float:
     """Return the time of the next event; inf if there is none."""
     c = ev.counts[0]
     now = np.inf
@@ -96,7 +96,7 @@ def _next_instant(st, ev):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _advance(st, ev, instants):  # type: ignore[no-untyped-def]
+def _advance(st: State, ev: Events, instants: int) -> bool:
     """Handle up to ``instants`` instants; return whether any are left."""
     c = ev.counts[0]
     for _ in range(instants):
@@ -122,7 +122,7 @@ def _advance(st, ev, instants):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _release_followers(st, ev, j, now):  # type: ignore[no-untyped-def]
+def _release_followers(st: State, ev: Events, j: int, now: float) -> None:
     c = ev.counts[0]
     follower = ev.followers[j]
     while follower >= 0:
@@ -132,7 +132,7 @@ def _release_followers(st, ev, j, now):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _take_arrivals(st, ev, now):  # type: ignore[no-untyped-def]
+def _take_arrivals(st: State, ev: Events, now: float) -> None:
     c = ev.counts[0]
     if ev.arrival_times.shape[0] > 0:
         while c.arriving > 0 and ev.arrival_times[0] == now:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpcai.scheduling._jit import jit
 
 
 @jit
-def heap_push(times, jobs, n, time, job):  # type: ignore[no-untyped-def]
+def heap_push(times: NDArray[np.float64], jobs: NDArray[np.int64], n: int, time: float, job: int) -> None:
     """Add an event to a heap of ``n``; the caller counts it."""
     i = n
     while i > 0:
@@ -19,9 +22,9 @@ def heap_push(times, jobs, n, time, job):  # type: ignore[no-untyped-def]
 
 
 @jit
-def heap_pop(times, jobs, n):  # type: ignore[no-untyped-def]
+def heap_pop(times: NDArray[np.float64], jobs: NDArray[np.int64], n: int) -> int:
     """Remove the first event of a heap of ``n`` and return its job; the caller counts it."""
-    first = jobs[0]
+    first = int(jobs[0])
     time, job = times[n - 1], jobs[n - 1]
     i = 0
     while True:

@@ -56,9 +56,7 @@ def replay(
     return Schedule(_table(jobs, machine, policy, state, back), policy)
 
 
-def _table(
-    jobs: pd.DataFrame, machine: Machine, policy: Policy, state: State, row: NDArray[np.intp]
-) -> pd.DataFrame:
+def _table(jobs: pd.DataFrame, machine: Machine, policy: Policy, state: State, row: NDArray[np.intp]) -> pd.DataFrame:
     """Return the schedule's table; ``row`` says where in ``state`` each job of ``jobs`` is."""
     start = state.start[row]
     run = state.jobs["run"][row]
@@ -80,8 +78,8 @@ def _table(
 def _node_lists(state: State, row: NDArray[np.intp]) -> list[str]:
     """Return the nodes of every job as indices joined by commas; empty if it never started."""
     lists = []
-    for j in row:
+    for j in row.tolist():
         first, size = state.jobs["entries"][j], state.jobs["size"][j]
-        nodes = state.entries["node"][first : first + size] if not np.isnan(state.start[j]) else ()
-        lists.append(",".join(map(str, dict.fromkeys(nodes.tolist() if len(nodes) else ()))))
+        nodes = state.entries["node"][first : first + size].tolist()
+        lists.append("" if np.isnan(state.start[j]) else ",".join(map(str, dict.fromkeys(nodes))))
     return lists

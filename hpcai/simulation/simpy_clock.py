@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 import simpy
-from simpy.events import Event
+from simpy.events import Event, EventPriority
 
 from hpcai.scheduling._jit import announce_compilation
 from hpcai.scheduling.rules import finish, reserve, schedule, submit
 from hpcai.scheduling.state import State
 
 # SimPy handles events of one time by priority (URGENT 0, NORMAL 1): a pass comes after all others.
-PASS_PRIORITY: Final = 2
+PASS_PRIORITY: Final = EventPriority(2)
 
 
 class JobFlow:
@@ -70,12 +70,12 @@ class JobFlow:
         self._pass_due = True
         event = Event(env)
         event._ok, event._value = True, None
-        event.callbacks.append(self._pass)  # type: ignore[union-attr]
+        event.callbacks.append(self._pass)
         env.schedule(event, PASS_PRIORITY)
 
     def _at(self, time: float, callback: Callable[[Event], None], value: Any = None) -> None:
         timeout = self.env.timeout(time - self.env.now, value)
-        timeout.callbacks.append(callback)  # type: ignore[union-attr]
+        timeout.callbacks.append(callback)
 
     def _chain_arrival(self) -> None:
         j = next(self._arrivals, None)

@@ -1,0 +1,58 @@
+"""The command line: thin, and quick to start because everything heavy is imported inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from hpcai.errors import HpcaiError
+from hpcai.evaluation.commands import evaluate_command
+from hpcai.records.commands import trace_app
+
+app = typer.Typer(
+    name="hpcai",
+    help="Replay recorded logs of a cluster, compare scheduling policies, report which would have served better.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(trace_app, name="trace")
+app.command("evaluate")(evaluate_command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from hpcai import __version__
+
+        print(f"hpcai {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Replay recorded logs of a cluster, compare scheduling policies, report which would have served better."""
+
+
+def main() -> None:
+    """Run the command line: bad input is one line and exit code 2, an interrupt is exit code 130."""
+    try:
+        app()
+    except HpcaiError as error:
+        sys.exit(_complain(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted", 130))
+    except BrokenPipeError:  # the reader of our output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"hpcai: {' '.join(message.split())}", file=sys.stderr)
+    return code
