@@ -43,12 +43,12 @@ def generate(
     if load is not None and not 0 < load <= 100:
         raise InputError(f"load {load}: expected a number above 0, such as 0.8")
     if kind == "lublin":
-        from hpcai.records.generators import lublin
+        import hpcai.records.generators.lublin as lublin
 
         model = lublin.Parameters() if parameters is None else lublin.Parameters.load(parameters)
         return lublin.generate(model, jobs, seed=seed, load=load, machine=machine)
     if kind == "deep-learning":
-        from hpcai.records.generators import deep_learning
+        import hpcai.records.generators.deep_learning as deep_learning
 
         mix = deep_learning.Parameters() if parameters is None else deep_learning.Parameters.load(parameters)
         return deep_learning.generate(mix, jobs, seed=seed, load=load, machine=machine)

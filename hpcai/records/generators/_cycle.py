@@ -24,9 +24,9 @@ class Cycle:
     def to_clock(self, operational: Floats) -> Floats:
         """Return the times at which the clock stands at the given operational times."""
         cycles, rest = np.divmod(operational, self.period)
-        return cycles * self.period + np.interp(rest, self._operational, self._clock)
+        return np.asarray(cycles * self.period + np.interp(rest, self._operational, self._clock))
 
     def to_operational(self, clock: Floats) -> Floats:
         """Return the operational times of the given times of the clock."""
         cycles, rest = np.divmod(clock, self.period)
-        return cycles * self.period + np.interp(rest, self._clock, self._operational)
+        return np.asarray(cycles * self.period + np.interp(rest, self._clock, self._operational))

@@ -98,7 +98,9 @@ class Parameters(ParameterModel):
     ``types={"all": TYPELESS}`` is the model without types.
     """
 
-    types: Annotated[dict[str, JobType], Field(min_length=1)] = {"interactive": INTERACTIVE, "batch": BATCH}
+    types: dict[str, JobType] = Field(
+        default_factory=lambda: {"interactive": INTERACTIVE, "batch": BATCH}, min_length=1
+    )
 
 
 def generate(
@@ -151,7 +153,7 @@ def daily_weights(kind: JobType) -> Floats:
     weights[(buckets - 1) % _BUCKETS] = gammainc(shape, (buckets + 0.5) / scale) - gammainc(
         shape, (buckets - 0.5) / scale
     )
-    return weights
+    return np.asarray(weights)
 
 
 def _sizes(rng: np.random.Generator, kind: JobType, processors: int, n: int) -> Floats:
@@ -164,7 +166,7 @@ def _sizes(rng: np.random.Generator, kind: JobType, processors: int, n: int) -> 
     log2 = lower + place * (upper - lower)
     log2 = np.where(which <= kind.serial + kind.power_of_two, np.floor(log2 + 0.5), log2)
     size = np.where(which <= kind.serial, 1.0, np.floor(2.0**log2 + 0.5))
-    return np.minimum(size, processors)
+    return np.asarray(np.minimum(size, processors))
 
 
 def _run_times(rng: np.random.Generator, kind: JobType, size: Floats) -> Floats:
@@ -176,7 +178,7 @@ def _run_times(rng: np.random.Generator, kind: JobType, size: Floats) -> Floats:
         shape = np.where(short, kind.short_run[0], kind.long_run[0])
         scale = np.where(short, kind.short_run[1], kind.long_run[1])
         log[again] = rng.gamma(shape, scale)
-    return np.floor(np.exp(log))
+    return np.asarray(np.floor(np.exp(log)))
 
 
 def _gamma_below(rng: np.random.Generator, parameters: tuple[float, float], limit: float, n: int) -> Floats:
