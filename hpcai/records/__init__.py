@@ -6,20 +6,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpcai.records.generators import generate
+    from hpcai.records.machine import infer_machine, machine_of
     from hpcai.records.read import FORMATS, read_trace, sample_names
     from hpcai.records.schema import JOB_COLUMNS, BadRows, Trace, empty_jobs
+    from hpcai.records.splitting import split
+    from hpcai.records.summary import describe, offered_load
+    from hpcai.records.writers import write_parquet, write_swf, write_trace
 
 _HOME = {
     "FORMATS": "read",
     "JOB_COLUMNS": "schema",
     "BadRows": "schema",
     "Trace": "schema",
+    "describe": "summary",
     "empty_jobs": "schema",
+    "generate": "generators",
+    "infer_machine": "machine",
+    "machine_of": "machine",
+    "offered_load": "summary",
     "read_trace": "read",
     "sample_names": "read",
+    "split": "splitting",
+    "write_parquet": "writers",
+    "write_swf": "writers",
+    "write_trace": "writers",
 }
 
-__all__ = ["FORMATS", "JOB_COLUMNS", "BadRows", "Trace", "empty_jobs", "read_trace", "sample_names"]
+__all__ = [
+    "FORMATS",
+    "JOB_COLUMNS",
+    "BadRows",
+    "Trace",
+    "describe",
+    "empty_jobs",
+    "generate",
+    "infer_machine",
+    "machine_of",
+    "offered_load",
+    "read_trace",
+    "sample_names",
+    "split",
+    "write_parquet",
+    "write_swf",
+    "write_trace",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -80,7 +80,7 @@ def guess_format(path: Path) -> str:
     if not text.strip():
         raise FormatError(f"{path}: the file is empty, expected a log")
     lines = (line.strip() for line in text[:4096].decode("utf-8", "backslashreplace").splitlines())
-    first = next((line for line in lines if line.isprintable() and line), "binary data")
+    first = "binary data" if b"\0" in text else next((line for line in lines if line), "")
     shown = first if len(first) <= 60 else first[:57] + "..."
     raise FormatError(f"{path}: found {shown!r}, expected a log in one of the formats {', '.join(FORMATS)}")
 

@@ -22,6 +22,7 @@ from hpcai.records.readers.parquet import KEY, describe_trace
 from hpcai.records.schema import Trace
 
 SWF_STATUS: Final = {"completed": 1, "failed": 0, "cancelled": 5, "timeout": 0, "node_fail": 0}
+_NOT_IN_SWF: Final = ("nodes", "gpus", "gpu_kind", "tenant", "qos")
 _SWF_SUFFIXES: Final = (".swf", ".swf.gz")
 
 
@@ -47,8 +48,8 @@ def write_parquet(trace: Trace, path: Path | str) -> None:
 def write_swf(trace: Trace, path: Path | str) -> None:
     """Write the fields of ``trace`` that the Standard Workload Format can carry.
 
-    GPUs, nodes, tenants, partitions' names and statuses beyond completed, failed and cancelled cannot be
-    carried. Users, groups, queues and partitions that are not numbers are numbered, and listed in the header.
+    GPUs, nodes, tenants, qualities of service and statuses beyond completed, failed and cancelled cannot be
+    carried; a note in the header says which of them the trace had. Users, groups, queues and partitions that are not numbers are numbered, and listed in the header.
     Job ids that are not numbers are replaced by 1, 2, ...
     """
     jobs = trace.jobs
@@ -67,9 +68,15 @@ def write_swf(trace: Trace, path: Path | str) -> None:
             header.append(f"MaxNodes: {trace.machine.total_nodes}")
     fields, names = _swf_fields(jobs)
     header += names
+    if lost := [name for name in _NOT_IN_SWF if _says_something(jobs[name])]:
+        header.append(f"Note: SWF cannot carry the columns {', '.join(lost)} of the original")
     text = "".join(f"; {' '.join(line.split())}\n" for line in header).encode() + _lines(fields)
     with atomic(path) as file:
         file.write(_gzip(text) if str(path).endswith(".gz") else text)
+
+
+def _says_something(values: pd.Series[Any]) -> bool:
+    return bool((values > 0).any()) if values.dtype.kind in "if" else bool((values != "").any())
 
 
 def _swf_fields(jobs: pd.DataFrame) -> tuple[list[Any], list[str]]:
