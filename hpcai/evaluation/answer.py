@@ -30,14 +30,14 @@ def answer(ranking: Ranking, source: Input, config: EvaluationConfig) -> str:
     value = quantity(best.value, ranking.objective.unit)
     quality = ranking.objective.name.replace("_", " ").replace("p95", "95th percentile")
     text = f"{where_phrase(source, config)}, {best.entry.label} would have given a {quality} of {value}"
-    comparisons = _comparisons(ranking)
+    comparisons = _comparisons(ranking, began_busy=source.windows[0].first > 0)
     text += f", {' and '.join(comparisons)}." if comparisons else "."
     if best.entry == ranking.baseline and len(ranking.rows) > 1:
         text += " None of the other policies did better."
     return text + _rivals(ranking.level_with_best)
 
 
-def _comparisons(ranking: Ranking) -> list[str]:
+def _comparisons(ranking: Ranking, began_busy: bool) -> list[str]:
     """Compare the best policy with the baseline and with the record, and own up where they are level."""
     best, result = ranking.best, []
     if best.entry != ranking.baseline:
@@ -45,7 +45,8 @@ def _comparisons(ranking: Ranking) -> list[str]:
         result.append(f"{ratio(best.to_baseline)} that of {ranking.baseline.label}{level}")
     if best.to_recorded is not None:
         level = "" if best.to_recorded.clear else " (not distinguishable)"
-        result.append(f"{ratio(best.to_recorded)} that of what was recorded{level}")
+        start = " on a machine that was busy when the windows began" if began_busy else ""
+        result.append(f"{ratio(best.to_recorded)} what was recorded{start}{level}")
     return result
 
 

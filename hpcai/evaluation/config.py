@@ -95,12 +95,15 @@ class EvaluationConfig(BaseModel):
     trace: Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
     format: str | None = None
     machine: str | None = None
-    policies: Annotated[
-        tuple[str | NamedPolicy, ...], BeforeValidator(_comma_separated), Field(min_length=1)
-    ] = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1")
-    backfill: Annotated[tuple[Backfill, ...], BeforeValidator(_comma_separated), Field(min_length=1)] = (
-        "easy",
+    policies: Annotated[tuple[str | NamedPolicy, ...], BeforeValidator(_comma_separated), Field(min_length=1)] = (
+        "fcfs",
+        "sjf",
+        "saf",
+        "wfp3",
+        "unicep",
+        "f1",
     )
+    backfill: Annotated[tuple[Backfill, ...], BeforeValidator(_comma_separated), Field(min_length=1)] = ("easy",)
     windows: Annotated[str, Field(pattern=r"^(all|[1-9]\d*x[1-9]\d*)$")] = "50x1024"
     part: Part | None = None
     seed: Annotated[int, Field(ge=0)] = 0
@@ -166,6 +169,14 @@ class EvaluationConfig(BaseModel):
                 policy = Policy.model_validate(settings | {"backfill": backfill} | own)
                 result.append(Entry(name, backfill, policy))
         return tuple(result)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data that gives this configuration again, less ``out``, on which no result depends.
+
+        Named policies keep to what they set themselves, since the rest comes from the other keys.
+        """
+        given = [item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in self.policies]
+        return self.model_dump(mode="json", exclude={"out"}) | {"policies": given}
 
     @property
     def baseline_entry(self) -> Entry:

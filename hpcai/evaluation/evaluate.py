@@ -75,7 +75,7 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
     """Return all that the results depend on."""
     return {
         "version": version("hpcai"),
-        "config": config.model_dump(mode="json", exclude={"out"}),
+        "config": config.as_dict(),
         "inputs": {source.name: source.hashes for source in sources},
         "machines": {source.name: source.machine.model_dump(mode="json") for source in sources},
     }
@@ -89,9 +89,7 @@ def _replay_all(sources: list[Input], config: EvaluationConfig, folder: Folder, 
                 _replay_window(source, window, config, folder, progress)
 
 
-def _replay_window(
-    source: Input, window: Window, config: EvaluationConfig, folder: Folder, progress: Progress
-) -> None:
+def _replay_window(source: Input, window: Window, config: EvaluationConfig, folder: Folder, progress: Progress) -> None:
     """Replay, measure and store a window under every entry that is not in the folder yet."""
     from hpcai.simulation import replay
 
@@ -118,8 +116,7 @@ def _conclude(sources: list[Input], config: EvaluationConfig, folder: Folder) ->
     rankings = {source.name: _ranking(source, config, folder, metrics) for source in sources}
     answers = {source.name: answer(rankings[source.name], source, config) for source in sources}
     pools = {
-        source.name: {e: pooled_jobs(source, e, folder, config.warmup) for e in source.entries}
-        for source in sources
+        source.name: {e: pooled_jobs(source, e, folder, config.warmup) for e in source.entries} for source in sources
     }
     groups = pd.concat(
         [group_table(pool, s, entry) for s in sources for entry, pool in pools[s.name].items()],
@@ -130,7 +127,17 @@ def _conclude(sources: list[Input], config: EvaluationConfig, folder: Folder) ->
     folder.write("metrics.csv", metrics.to_csv(index=False, lineterminator="\n"))
     folder.write("groups.csv", groups.to_csv(index=False, lineterminator="\n"))
     folder.write("summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
-    folder.write("report.html", render(evaluation, sources, pools, folder))
+    report = render(
+        config=config,
+        sources=sources,
+        rankings=rankings,
+        answers=answers,
+        metrics=metrics,
+        groups=groups,
+        pools=pools,
+        folder=folder,
+    )
+    folder.write("report.html", report)
     folder.finish()
     return evaluation
 
@@ -225,9 +232,7 @@ def _summary(
         rows = []
         for row in ranking.rows:
             of_row = means.loc[source.name, row.entry.name, row.entry.backfill]
-            rows.append(
-                row.as_dict() | {"metrics": {str(name): float(value) for name, value in of_row.items()}}
-            )
+            rows.append(row.as_dict() | {"metrics": {str(name): float(value) for name, value in of_row.items()}})
         submit = source.jobs["submit"].to_numpy()
         traces[source.name] = {
             "answer": answers[source.name],
@@ -255,6 +260,6 @@ def _summary(
     return {
         "hpcai": version("hpcai"),
         "seed": config.seed,
-        "config": config.model_dump(mode="json", exclude={"out"}),
+        "config": config.as_dict(),
         "traces": traces,
     }

@@ -11,14 +11,13 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def number(value: float) -> str:
-    """Return about three significant digits, with thousands separated: 7.69, 38.1, 66,502."""
+    """Return a whole number in full, another to three digits or more: 1,024, 7.69, 38.1, 66,502."""
     if not math.isfinite(value):
         return "–"
-    if value == 0:
-        return "0"
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
     digits = 2 - math.floor(math.log10(abs(value)))
-    text = f"{round(value, digits):,.{max(digits, 0)}f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.rstrip("0").rstrip(".") if "." in text and abs(value) >= 1000 else text
+    return f"{round(value, digits):.{max(digits, 0)}f}"
 
 
 def duration(seconds: float) -> str:
@@ -43,6 +42,8 @@ def percent(share: float) -> str:
 
 def quantity(value: float, unit: str) -> str:
     """Return a metric's value in its unit as people read it."""
+    if not math.isfinite(value):
+        return "–"
     if unit == "s":
         return duration(value)
     if unit == "jobs/s":

@@ -10,9 +10,7 @@ import pandas as pd
 from hpcai.cluster.spec import Machine, load_machine
 from hpcai.evaluation.config import RECORDED, Entry, EvaluationConfig
 from hpcai.evaluation.windows import Window, draw_windows, overlap, part_bounds
-from hpcai.records.machine import machine_of
-from hpcai.records.read import read_trace
-from hpcai.records.schema import Trace
+from hpcai.records import Trace, machine_of, read_trace
 from hpcai.scheduling.jobs import replayable
 
 ENOUGH_RECORDED = 0.9
@@ -58,7 +56,7 @@ def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
     machine, notes = _machine(trace, config)
     jobs, left_out = replayable(_sized(trace.jobs, config), machine)
     jobs = jobs.reset_index(drop=True)
-    bounds = part_bounds(jobs["submit"].to_numpy(np.float64), config.part_used)
+    bounds = part_bounds(trace, jobs, config.part_used)
     windows, window_notes = draw_windows(bounds, config.window_shape, config.seed, source)
     notes += window_notes + _overlap_note(windows)
     entries = config.entries

@@ -64,9 +64,7 @@ def _registry() -> dict[str, Metric]:
             )
             metrics.append(Metric(f"mean_{value}_{name}", unit, "lower", text, source))
     metrics += [
-        Metric(
-            "utilisation", "1", "higher", "Processor-seconds that jobs occupied / (processors x makespan)."
-        ),
+        Metric("utilisation", "1", "higher", "Processor-seconds that jobs occupied / (processors x makespan)."),
         Metric("gpu_utilisation", "1", "higher", "GPU-seconds that jobs occupied / (GPUs x makespan)."),
         Metric("makespan", "s", "lower", "Last end - first submission."),
         Metric("throughput", "jobs/s", "higher", "Jobs that ran / makespan."),

@@ -37,9 +37,7 @@ class Progress:
         elif now - self._said >= LINE_EVERY:
             self._said = now
             left = (now - self._began) / self._done * (self._total - self._done)
-            print(
-                f"{self._what}: {self._done} of {self._total}, about {duration(left)} left", file=sys.stderr
-            )
+            print(f"{self._what}: {self._done} of {self._total}, about {duration(left)} left", file=sys.stderr)
 
     def __enter__(self) -> Self:
         return self

@@ -122,9 +122,7 @@ class Folder:
         except (OSError, ValueError):
             run = {}
         if not isinstance(run, dict) or run.get("kind") != KIND:
-            raise InputError(
-                f"{self.path}: expected an empty folder or an earlier evaluation, found other files"
-            )
+            raise InputError(f"{self.path}: expected an empty folder or an earlier evaluation, found other files")
         return run
 
     def _check_same(self, earlier: dict[str, Any]) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from hpcai.errors import InputError
 from hpcai.evaluation.config import Part
-
-VALIDATION_FROM = 0.6
-TEST_FROM = 0.7
+from hpcai.records import Trace, split
 
 
 @dataclass(frozen=True)
@@ -26,22 +24,19 @@ class Window:
         return self.last - self.first
 
 
-def part_bounds(submit: npt.NDArray[np.float64], part: Part) -> tuple[int, int]:
-    """Return the rows ``[first, last)`` of a part of a log, ``submit`` ascending (float64[jobs], s).
+def part_bounds(trace: Trace, jobs: pd.DataFrame, part: Part) -> tuple[int, int]:
+    """Return which rows ``[first, last)`` of ``jobs``, the replayable ones of ``trace``, belong to a part.
 
-    Train is the first 60 % of the submissions, validation the next 10 %, test the last 30 %. Jobs submitted
-    at the very instant of a boundary all belong to the later part, so no two parts share an instant.
+    Parts are those of :func:`hpcai.records.split`: train is the first 60 % of all submissions, validation the
+    next 10 %, test the last 30 %, and no two share an instant. Raises InputError if a part would be empty.
     """
-    n = len(submit)
-
-    def boundary(share: float) -> int:
-        row = int(share * n)
-        return int(np.searchsorted(submit, submit[row])) if row < n else n
-
-    validation, test = boundary(VALIDATION_FROM), boundary(TEST_FROM)
-    return {"train": (0, validation), "validation": (validation, test), "test": (test, n), "all": (0, n)}[
-        part
-    ]
+    if part == "all":
+        return 0, len(jobs)
+    instants = split(trace)[part].jobs["submit"]
+    submit = jobs["submit"].to_numpy(np.float64)
+    first = np.searchsorted(submit, float(instants.iloc[0]), side="left")
+    last = np.searchsorted(submit, float(instants.iloc[-1]), side="right")
+    return int(first), int(last)
 
 
 def draw_windows(

@@ -47,4 +47,4 @@ def test_duration_never_overflows_its_smaller_unit(seconds):
 def test_ratio_and_quantity():
     assert ratio(Ratio(0.2, 0.15, 0.26)) == "0.20 × [0.15, 0.26]"
     assert ratio(Ratio(0.2, float("nan"), float("nan"))) == "0.20 ×"
-    assert quantity(1 / 360, "jobs/s") == "10.0 jobs/h"
+    assert quantity(1 / 360, "jobs/s") == "10 jobs/h"

@@ -58,8 +58,7 @@ def test_blocks_widen_the_interval_of_dependent_units():
     level = np.repeat(rng.lognormal(0, 1, size=10), 5)  # five neighbours always alike
     values, reference = level[:, None] * rng.uniform(0.9, 1.1, (50, 1)), np.ones(50)
     alone, together = (
-        ratios(values, reference, resample(50, block, 5000, np.random.default_rng(0)), block)[0]
-        for block in (1, 5)
+        ratios(values, reference, resample(50, block, 5000, np.random.default_rng(0)), block)[0] for block in (1, 5)
     )
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
