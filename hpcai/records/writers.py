@@ -49,8 +49,8 @@ def write_swf(trace: Trace, path: Path | str) -> None:
     """Write the fields of ``trace`` that the Standard Workload Format can carry.
 
     GPUs, nodes, tenants, qualities of service and statuses beyond completed, failed and cancelled cannot be
-    carried; a note in the header says which of them the trace had. Users, groups, queues and partitions that are not numbers are numbered, and listed in the header.
-    Job ids that are not numbers are replaced by 1, 2, ...
+    carried; a note in the header says which of them the trace had. Users, groups, queues and partitions that
+    are not numbers are numbered, and listed in the header. Job ids that are not numbers become 1, 2, ...
     """
     jobs = trace.jobs
     header = [

@@ -97,6 +97,7 @@ class Delimited:
         values = results[codes] if len(distinct) else np.empty(0, dtype=dtype)
         if dtype is float:
             self.wrong |= np.isinf(values)
+            values[np.isinf(values)] = np.nan
         return values
 
 

@@ -46,7 +46,7 @@ MAX_NODES: Final = 1 << 17  # of one expression; more is a mistake
 
 _UNITS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)B?([nc]?)", re.IGNORECASE)
-_DURATION: Final = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+(?:\.\d+)?))?")
+_DURATION: Final = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+(?:\.\d+)?))?(?::(\d+(?:\.\d+)?))?")
 _PART: Final = re.compile(r"\[([^\[\]]*)\]")
 
 

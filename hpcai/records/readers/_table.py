@@ -50,7 +50,9 @@ def finish(
         unique: whether job ids are told apart by the log, so that a repeated one is a bad row.
     """
     numbers = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if _is_number(name)}
-    reasons: dict[str, Mask] = {**(problems or {}), **_nonsense(numbers, len(lines), machine)}
+    reasons = dict(problems or {})
+    for reason, wrong in _nonsense(numbers, len(lines), machine).items():
+        reasons[reason] = reasons[reason] | wrong if reason in reasons else wrong
     if unique and "job_id" in columns:
         reasons[REPEATED] = np.asarray(pd.Index(columns["job_id"]).duplicated())
     good = np.ones(len(lines), dtype=bool)

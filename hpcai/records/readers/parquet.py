@@ -15,8 +15,8 @@ import pyarrow.parquet
 from hpcai.cluster.spec import Machine
 from hpcai.errors import FormatError
 from hpcai.records.readers._source import load
-from hpcai.records.readers._table import canonical
-from hpcai.records.schema import JOB_COLUMNS, BadRows, Trace
+from hpcai.records.readers._table import finish
+from hpcai.records.schema import JOB_COLUMNS, BadRows, Trace, empty_jobs
 
 KEY: Final = b"hpcai.trace"  # of the file's metadata: all of the trace but its jobs, in JSON
 VERSION: Final = 1
@@ -40,10 +40,13 @@ def read(path: Path) -> Trace:
         what = f"no column {missing[0]!r}" if missing else "no description of a trace"
         raise FormatError(f"{path}: found Parquet with {what}, expected a trace written by hpcai")
     try:
-        jobs = _jobs(table)
-        return _described(json.loads(about), jobs)
+        trace = _described(json.loads(about))
+        lines = np.arange(1, table.num_rows + 1)
+        trace.jobs = finish(_columns(table), lines=lines, bad=trace.bad_rows, unique=False)
     except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-        raise FormatError(f"{path}: found Parquet that hpcai {VERSION} did not write: {error}") from error
+        reason = " ".join(str(error).split())
+        raise FormatError(f"{path}: found Parquet that hpcai did not write so: {reason}") from error
+    return trace
 
 
 def describe_trace(trace: Trace) -> bytes:
@@ -62,7 +65,7 @@ def describe_trace(trace: Trace) -> bytes:
     ).encode()
 
 
-def _jobs(table: pa.Table) -> pd.DataFrame:
+def _columns(table: pa.Table) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for column in JOB_COLUMNS:
         values = pa.concat_arrays(table[column.name].chunks) if table.num_rows else pa.array([])
@@ -72,7 +75,7 @@ def _jobs(table: pa.Table) -> pd.DataFrame:
             columns[column.name] = values.cast(pa.string()).fill_null("")
         else:
             columns[column.name] = values.to_numpy(zero_copy_only=False)
-    return canonical(columns, np.arange(table.num_rows))
+    return columns
 
 
 def _categorical(values: pa.Array) -> Any:
@@ -83,12 +86,12 @@ def _categorical(values: pa.Array) -> Any:
     return pd.Categorical.from_codes(values.indices.to_numpy(zero_copy_only=False), names)
 
 
-def _described(about: dict[str, Any], jobs: pd.DataFrame) -> Trace:
+def _described(about: dict[str, Any]) -> Trace:
     if about["version"] != VERSION:
         raise ValueError(f"its version is {about['version']}")
     return Trace(
         name=about["name"],
-        jobs=jobs,
+        jobs=empty_jobs(0),
         machine=None if about["machine"] is None else Machine.model_validate(about["machine"]),
         format=about["format"],
         origin=np.nan if about["origin"] is None else float(about["origin"]),

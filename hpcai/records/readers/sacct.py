@@ -94,7 +94,7 @@ def fill(trace: Trace, table: Delimited) -> None:
     nodes = [_nodes(text) for text in table.text("nodelist")]
     never_ran = np.isnan(times["start"])
     if "nodelist" in table:  # older Slurm gives a job cancelled in the queue a start, but never a node
-        never_ran |= np.array([names == [] for names in nodes]) & ~(elapsed > 0)
+        never_ran |= np.array([names == [] for names in nodes], dtype=bool) & ~(elapsed > 0)
     run_time = np.where(np.isnan(times["end"]), elapsed, times["end"] - times["start"])
     counts = _Counts(table)
     table.wrong |= np.array([names is None for names in nodes], dtype=bool)
@@ -138,6 +138,7 @@ def fill(trace: Trace, table: Delimited) -> None:
         lines=lines,
         bad=trace.bad_rows,
         problems={NOT_A_NUMBER: wrong, REQUEUED: earlier},
+        unique=False,
     )
 
 
