@@ -83,7 +83,7 @@ def _like_nodes(jobs: pd.DataFrame) -> NodeGroup:
         count = max(count, needed(jobs, "nodes") if np.all(share["gpus"] >= gpus) else count)
     else:  # as much of everything as goes with the GPUs of a node
         cpus = math.ceil(needed(jobs, "processors") / count)
-        memory = np.nanmax(jobs["memory"].to_numpy(), initial=0.0)
+        memory = np.nan_to_num(jobs["memory"].to_numpy()).max(initial=0.0)
     if cpus > 0:
         count = max(count, math.ceil(needed(jobs, "processors") / cpus))
     return NodeGroup(

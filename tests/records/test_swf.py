@@ -22,26 +22,10 @@ def read(tmp_path: Path, text: str, **options: object) -> Trace:
 
 
 def line(**fields: float) -> str:
-    names = [
-        "job",
-        "submit",
-        "wait",
-        "run",
-        "allocated",
-        "cpu",
-        "memory",
-        "requested",
-        "limit",
-        "request_memory",
-        "status",
-        "user",
-        "group",
-        "app",
-        "queue",
-        "partition",
-        "preceding",
-        "think",
-    ]
+    names = (
+        *("job", "submit", "wait", "run", "allocated", "cpu", "memory", "requested", "limit", "request_memory"),
+        *("status", "user", "group", "app", "queue", "partition", "preceding", "think"),
+    )
     return " ".join(str(fields.get(name, -1)) for name in names)
 
 
