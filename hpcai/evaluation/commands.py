@@ -78,7 +78,7 @@ def _print(evaluation: Evaluation) -> None:
         shown = ranking_table(ranking)
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for i, (heading, _) in enumerate(shown.headings):
-            table.add_column(heading, justify="right" if i else "left")
+            table.add_column(heading.replace(" to ", " to\n"), justify="right" if i else "left", no_wrap=True)
         for row in shown.rows:
             table.add_row(*(cell.text for cell in row.cells), style="bold" if row.kind == "best" else None)
         console.print(table)

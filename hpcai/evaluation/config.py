@@ -40,6 +40,14 @@ def _one_or_many(value: Any) -> Any:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
+def _source(value: Any) -> Any:
+    """Let paths, and machines given as a number of processors, pass for text."""
+    return str(value) if isinstance(value, (Path, int)) and not isinstance(value, bool) else value
+
+
+Source = Annotated[str, BeforeValidator(_source)]
+
+
 def _comma_separated(value: Any) -> Any:
     return split_outside_parentheses(value) if isinstance(value, str) else _one_or_many(value)
 
@@ -92,9 +100,9 @@ class EvaluationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trace: Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+    trace: Annotated[tuple[Source, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
     format: str | None = None
-    machine: str | None = None
+    machine: Source | None = None
     policies: Annotated[tuple[str | NamedPolicy, ...], BeforeValidator(_comma_separated), Field(min_length=1)] = (
         "fcfs",
         "sjf",
@@ -119,7 +127,7 @@ class EvaluationConfig(BaseModel):
     baseline: str | None = None
     resamples: Annotated[int, Field(ge=2000)] = 10_000
     title: str = ""
-    out: str = "runs/evaluation"
+    out: Source = "runs/evaluation"
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -30,7 +30,8 @@ SLOWDOWN_STEPS: Final = (  # name, upper bound, fill, outline
     ("100 and more", np.inf, "#c8402f", "#7f1d12"),
 )
 MOST_DRAWN: Final = 8  # entries with a line or a chart of their own
-MOST_JOBS: Final = 1500  # in a Gantt chart
+CURVES: Final = 3  # entries whose load is shown at first: more cannot be told apart
+MOST_JOBS: Final = 1500  # submitted within a Gantt chart
 BINS: Final = 300
 TIME_TICKS: Final = {1: "1 s", 60: "1 min", 3600: "1 h", 86400: "1 d", 864000: "10 d", 8640000: "100 d"}
 
@@ -101,6 +102,7 @@ def over_time(loads: dict[Entry, Load], machine: Machine) -> Figure:
     data = []
     for place, (entry, load) in enumerate(loads.items()):
         looks = _line(entry, colours(list(loads))[entry], place) | {"x": middle, "legendgroup": entry.label}
+        looks["visible"] = True if place < CURVES else "legendonly"
         busy = 100 * _averages(load, getattr(load, used), edges) / total
         data.append(looks | {"y": packed(busy), "hovertemplate": "%{y:.1f} %"})
         queue = _averages(load, load.queue, edges)
@@ -152,20 +154,24 @@ def by_window(values: dict[Entry, Floats], submit: Floats, objective: Metric) ->
     return {"data": data, "layout": layout}
 
 
-def gantt(schedules: dict[Entry, pd.DataFrame], machine: Machine) -> Figure:
+def gantt(schedules: dict[Entry, pd.DataFrame], machine: Machine, span: tuple[float, float] | None) -> Figure:
     """Return a Gantt chart per entry, of which the page shows one at a time (``meta`` is its number).
 
-    Schedules are aligned row by row and have at most MOST_JOBS rows. Jobs are filled outlines in one trace
-    per step of bounded slowdown, with an unseen marker in the middle of each piece that carries the words.
+    Of the jobs, those that run within ``span`` (s) are drawn; None stands for all, until the last replay ends.
+    They are filled outlines in one trace per step of bounded slowdown, with an unseen marker in the middle of
+    each piece that carries the words.
     """
     begin = min(float(schedule["submit"].min()) for schedule in schedules.values())
-    finish = max(float(s["end"].max()) for entry, s in schedules.items() if entry.policy is not None)
-    unit, seconds = time_unit(finish - begin)
+    if span is None:
+        span = begin, max(float(s["end"].max()) for entry, s in schedules.items() if entry.policy is not None)
+    unit, seconds = time_unit(span[1] - begin)
     data: list[dict[str, Any]] = []
     for number_, (_, schedule) in enumerate(schedules.items()):
         data += [
             trace | {"meta": number_, "visible": number_ == 0}
-            for trace in _gantt_traces(schedule, machine, begin, seconds)
+            for trace in _gantt_traces(
+                schedule[(schedule["start"] < span[1]) & (schedule["end"] > span[0])], machine, begin, seconds
+            )
         ]
     y_axis: dict[str, Any] = {"title": {"text": "processors"}, "range": [0, machine.total_cpus]}
     if machine.by_node:
@@ -173,7 +179,7 @@ def gantt(schedules: dict[Entry, pd.DataFrame], machine: Machine) -> Figure:
     layout = {
         "xaxis": {
             "title": {"text": f"{unit} since the window's first submission"},
-            "range": [0, (finish - begin) / seconds],
+            "range": [(instant - begin) / seconds for instant in span],
         },
         "yaxis": y_axis,
         "hovermode": "closest",

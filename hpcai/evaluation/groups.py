@@ -34,24 +34,24 @@ def pooled_jobs(source: Input, entry: Entry, folder: Folder, warmup: int) -> pd.
 
     A job that several windows share is there several times.
     """
-    parts = []
-    for window in source.windows:
-        schedule = folder.schedule(cell_of(source, entry, window.number)).iloc[warmup:]
-        jobs = source.window_jobs(window).iloc[warmup:]
-        values = job_values(schedule)
-        part = jobs[["user", "tenant"]].assign(
-            wait=values.wait,
-            bounded_slowdown=values.bounded_slowdown,
-            run_time=values.run_time,
-            processors=schedule["processors"].to_numpy(np.float64),
-            gpus=schedule["gpus"].to_numpy(np.float64),
-        )
-        parts.append(part[np.isfinite(values.wait)])
-    pool = pd.concat(parts, ignore_index=True)
-    of_class = job_class(
-        pool["run_time"].to_numpy(), pool["processors"].to_numpy(), pool["gpus"].to_numpy(), source.machine
+    columns = ("submit", "start", "end", "processors", "gpus")
+    schedule = pd.concat(
+        [folder.schedule(cell_of(source, entry, w.number), columns).iloc[warmup:] for w in source.windows]
     )
-    return pool.assign(**{"class": pd.Categorical.from_codes(of_class, pd.Index(CLASSES))})
+    rows = np.concatenate([np.arange(w.first + warmup, w.last) for w in source.windows])
+    values = job_values(schedule)
+    processors, gpus = (schedule[name].to_numpy(np.float64) for name in ("processors", "gpus"))
+    of_class = job_class(values.run_time, processors, gpus, source.machine)
+    owners = source.jobs[["user", "tenant"]].iloc[rows].reset_index(drop=True)
+    pool = owners.assign(
+        wait=values.wait,
+        bounded_slowdown=values.bounded_slowdown,
+        run_time=values.run_time,
+        processors=processors,
+        gpus=gpus,
+        **{"class": pd.Categorical.from_codes(of_class, pd.Index(CLASSES))},
+    )
+    return pool[np.isfinite(values.wait)]
 
 
 def group_table(pool: pd.DataFrame, source: Input, entry: Entry) -> pd.DataFrame:

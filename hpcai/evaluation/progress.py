@@ -22,21 +22,23 @@ class Progress:
     def __init__(self, total: int, what: str, quiet: bool) -> None:
         self._total, self._what, self._quiet = total, what, quiet
         self._done = 0
-        self._began = self._said = time.monotonic()
+        self._began = self._first = self._said = time.monotonic()
         self._bar = _bar(what, total) if sys.stderr.isatty() and not quiet else None
 
     def advance(self) -> None:
         """Count one step, and say so if it is time."""
         self._done += 1
         now = time.monotonic()
-        if self._quiet or now - self._began < PATIENCE:
+        if self._done == 1:  # it may have been long for compilation, and tells nothing of the rest
+            self._first = now
+        if self._quiet or self._done == 1 or now - self._began < PATIENCE:
             return
         if self._bar is not None:
             self._bar.start()
             self._bar.update(self._bar.task_ids[0], completed=self._done)
         elif now - self._said >= LINE_EVERY:
             self._said = now
-            left = (now - self._began) / self._done * (self._total - self._done)
+            left = (now - self._first) / (self._done - 1) * (self._total - self._done)
             print(f"{self._what}: {self._done} of {self._total}, about {duration(left)} left", file=sys.stderr)
 
     def __enter__(self) -> Self:

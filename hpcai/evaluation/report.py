@@ -210,31 +210,27 @@ class Chapter:
         return self.entries[: figures.MOST_DRAWN]
 
     @cached_property
-    def drawn_jobs(self) -> slice:
-        """The rows of the typical window in the Gantt chart: all, or those around its longest queue."""
-        length = len(self.typical)
-        if length <= figures.MOST_JOBS:
-            return slice(0, length)
+    def drawn_span(self) -> tuple[float, float] | None:
+        """The time that the Gantt chart shows (s): all (None), or in a long window that around its longest queue."""
+        if len(self.typical) <= figures.MOST_JOBS:
+            return None
         schedule = self._schedule(self.ranking.best.entry)
-        load = load_over_time(schedule)
-        peak = load.time[int(np.argmax(load.queue))]
-        middle = int(np.searchsorted(schedule["submit"].to_numpy(), peak))
-        first = min(max(0, middle - figures.MOST_JOBS // 2), length - figures.MOST_JOBS)
-        return slice(first, first + figures.MOST_JOBS)
+        load, submit = load_over_time(schedule), schedule["submit"].to_numpy(np.float64)
+        middle = int(np.searchsorted(submit, load.time[int(np.argmax(load.queue))]))
+        first = min(max(0, middle - figures.MOST_JOBS // 2), len(submit) - figures.MOST_JOBS)
+        return float(submit[first]), float(submit[first + figures.MOST_JOBS - 1])
 
     @property
     def gantt_caption(self) -> str:
         """What the Gantt chart shows, and what of it is only a drawing."""
-        rows = self.drawn_jobs
-        excerpt = rows.stop - rows.start < len(self.typical)
-        jobs = f"{number(rows.stop - rows.start)} jobs around the longest queue. " if excerpt else ""
+        excerpt = "The time around the longest queue. " if self.drawn_span else ""
         if not self.source.machine.by_node:
             drawing = "Which processors a job had is not known: it is drawn on the lowest that are free."
         elif self.source.machine.total_gpus:
             drawing = "A row is a GPU of a node; jobs without GPUs are not drawn."
         else:
             drawing = "A row is a CPU of a node."
-        return f"{jobs}{drawing} Drag to zoom, double click to go back, point at a job for its numbers."
+        return f"{excerpt}{drawing} Drag to zoom, double click to go back, point at a job for its numbers."
 
     @cached_property
     def figures(self) -> dict[str, figures.Figure]:
@@ -245,9 +241,7 @@ class Chapter:
             "slowdown": figures.distribution(self._pools, "bounded_slowdown", 1.0, "bounded slowdown"),
             "wait": figures.distribution(self._pools, "wait", 1.0, "wait"),
             "load": figures.over_time({e: load_over_time(s) for e, s in schedules.items()}, machine),
-            "gantt": figures.gantt(
-                {entry: schedules[entry].iloc[self.drawn_jobs] for entry in self.drawn_entries}, machine
-            ),
+            "gantt": figures.gantt({e: schedules[e] for e in self.drawn_entries}, machine, self.drawn_span),
         }
         if len(self.source.windows) > 1:
             submit = self.source.jobs["submit"].to_numpy()[[w.first for w in self.source.windows]]

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,9 +104,10 @@ class Folder:
         result: dict[str, float] = json.loads(metadata[_METRICS_KEY])
         return result
 
-    def schedule(self, cell: Cell) -> pd.DataFrame:
-        """Return the schedule of a finished cell."""
-        frame: pd.DataFrame = pq.read_table(self.path / cell.path).to_pandas()
+    def schedule(self, cell: Cell, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the schedule of a finished cell, or some columns of it."""
+        with pq.ParquetFile(self.path / cell.path) as file:
+            frame: pd.DataFrame = file.read(columns=columns).to_pandas()
         return frame
 
     def write(self, name: str, text: str) -> None:

@@ -16,7 +16,7 @@ def swf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     submit = np.cumsum(rng.exponential(240, n)).astype(int)
     run = np.maximum(1, rng.lognormal(6.5, 1.6, n)).astype(int)
     size = 2 ** rng.integers(0, 6, n)
-    free_at, lines = 0, ["; MaxProcs: 32", "; UnixStartTime: 800000000", "; Computer: <Tiny & odd>"]
+    free_at, lines = 0, ["; MaxProcs: 32", "; UnixStartTime: 800000000", "; Installation: <Tiny & odd>"]
     for i in range(n):
         start = max(submit[i], free_at - run[i] // 2)
         free_at = start + run[i]

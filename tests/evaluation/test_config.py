@@ -19,6 +19,11 @@ def test_defaults():
     assert config.baseline_entry.label == "FCFS with EASY"
 
 
+def test_paths_and_numbers_pass_for_text(tmp_path):
+    config = make_config({"trace": tmp_path / "log.swf", "machine": 256})
+    assert (config.trace, config.machine) == ((str(tmp_path / "log.swf"),), "256")
+
+
 def test_all_means_the_whole_log_unless_a_part_is_named():
     assert make_config({"trace": "x", "windows": "all"}).part_used == "all"
     assert make_config({"trace": "x", "windows": "all", "part": "test"}).part_used == "test"

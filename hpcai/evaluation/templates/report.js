@@ -48,7 +48,7 @@ function laidOut(figure) {
     ...figure.layout,
     margin: { l: 55, r: 12, t: 28, b: 40 },
     dragmode: narrow() ? false : "zoom",
-    legend: { ...figure.layout.legend, orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" },
+    legend: { title: { ...figure.layout.legend?.title, font: { size: layout.font.size } }, orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" },
   };
   for (const name of ["xaxis", "yaxis", "yaxis2"]) {
     const own = figure.layout[name];

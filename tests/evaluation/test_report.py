@@ -1,0 +1,184 @@
+"""The report in a real browser: it loads without a complaint, sorts, draws, follows the theme, fits a phone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcai.evaluation.answer import answer
+from hpcai.evaluation.config import Entry, make_config
+from hpcai.evaluation.evaluate import Evaluation, evaluate
+from hpcai.evaluation.inputs import prepare
+from hpcai.evaluation.metrics import METRICS
+from hpcai.evaluation.ranking import rank
+from hpcai.scheduling.policy import Policy
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--v=0",
+    "--virtual-time-budget=30000",
+)
+TITLE = "Evil <script>alert(1)</script> & title"
+
+# Runs in the page when all figures are drawn, and leaves what it saw in the document.
+CHECK = """
+<script>
+const seen = {};
+const watch = setInterval(() => {
+  if (!document.documentElement.dataset.drawn) return;
+  clearInterval(watch);
+  const plots = [...document.querySelectorAll(".plot")];
+  seen.plots = plots.length;
+  seen.empty = plots.filter((plot) => !plot.querySelector("svg .trace, svg .scatterlayer path")).map((plot) => plot.id);
+  const table = document.querySelector("table.ranking");
+  const button = table.tHead.rows[0].cells[2].querySelector("button");
+  const column = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[2].dataset.sort));
+  button.focus();
+  seen.focus = document.activeElement === button;
+  button.click();
+  seen.up = column();
+  button.click();
+  seen.down = column();
+  seen.sorted = table.tHead.rows[0].cells[2].getAttribute("aria-sort");
+  const colours = () => [document.body, document.querySelector(".plot .xtick text")].map((e) => {
+    const style = getComputedStyle(e);
+    return e === document.body ? style.backgroundColor : style.fill;
+  });
+  const theme = document.getElementById("theme");
+  theme.click();
+  seen.light = colours();
+  theme.click();
+  seen.dark = colours();
+  const select = document.querySelector("select[data-for]");
+  select.value = "1";
+  select.dispatchEvent(new Event("change"));
+  seen.gantt = document.getElementById(select.dataset.for).data.filter((t) => t.visible === true).map((t) => t.meta);
+  seen.overflow = document.documentElement.scrollWidth - window.innerWidth;
+  const result = document.createElement("pre");
+  result.id = "seen";
+  result.textContent = JSON.stringify(seen);
+  document.body.append(result);
+}, 50);
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def evaluation(swf: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    out = tmp_path_factory.mktemp("report") / "out"
+    return evaluate(
+        trace=swf, policies="fcfs,saf,wfp3", backfill="easy,none", windows="4x60", title=TITLE, out=out, quiet=True
+    )
+
+
+@pytest.fixture(scope="module")
+def html(evaluation: Evaluation) -> str:
+    return evaluation.report.read_text("utf-8")
+
+
+def browse(html: str, folder: Path, width: int) -> tuple[dict[str, object], list[str]]:
+    """Open a report in Chromium; return what the check saw and what the console said."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    page = folder / "page.html"
+    page.write_text(html.replace("</body>", CHECK + "</body>"), "utf-8")
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            *FLAGS,
+            f"--user-data-dir={folder / 'profile'}",
+            f"--window-size={width},1000",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, console or done.stderr[-2000:]
+    return json.loads(found.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), console
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_the_report_works_in_a_browser(html, tmp_path, width):
+    seen, console = browse(html, tmp_path, width)
+    assert console == []
+    assert seen["plots"] >= 6
+    assert seen["empty"] == []
+    assert seen["up"] == sorted(seen["up"])
+    assert seen["down"] == sorted(seen["up"], reverse=True)
+    assert seen["sorted"] == "descending"
+    assert seen["focus"]
+    assert seen["light"] != seen["dark"]
+    assert all(a != b for a, b in zip(seen["light"], seen["dark"], strict=True))
+    assert set(seen["gantt"]) == {1}
+    assert seen["overflow"] <= 0
+
+
+def test_nothing_is_fetched_from_elsewhere(html):
+    assert "default-src 'none'" in html
+    assert not re.search(r"<(?:script|img|iframe|link)[^>]*(?:src|href)=", html)
+
+
+def test_text_from_outside_is_shown_not_run(html):
+    assert TITLE not in html
+    assert "<h1>Evil &lt;script&gt;alert(1)&lt;/script&gt; &amp; title</h1>" in html
+    assert "&lt;Tiny &amp; odd&gt;" in html
+    assert "<Tiny" not in html
+
+
+def test_it_opens_with_the_answer_and_holds_what_is_needed_to_repeat_it(html, evaluation):
+    label = evaluation.rankings["tiny"].best.entry.label
+    assert f"<strong>{label}</strong> would have given" in html
+    for text in (*evaluation.summary["traces"]["tiny"]["sha256"].values(), "windows: 4x60", "seed: 0"):
+        assert text in html
+    for metric in METRICS:
+        assert f"<code>{metric}</code>" in html
+
+
+def level_ranking(units):
+    entries = {name: Entry(name, "easy", Policy() if name != "recorded" else None) for name in units}
+    return rank(
+        {entries[name]: values for name, values in units.items()},
+        METRICS["mean_bounded_slowdown"],
+        entries["fcfs"],
+        "",
+        resamples=2000,
+        seed=0,
+    )
+
+
+def test_the_answer_is_no_surer_than_its_intervals(swf):
+    config = make_config({"trace": swf, "policies": "fcfs,saf", "windows": "4x60"})
+    source = prepare(str(swf), config, set())
+    rng = np.random.default_rng(0)
+    base = rng.lognormal(2, 0.5, 30)
+    level = answer(level_ranking({"fcfs": base, "saf": base * rng.uniform(0.5, 1.49, 30)}), source, config)
+    assert "not distinguishable" in level
+    clear = answer(level_ranking({"fcfs": 4 * base, "saf": base, "recorded": 9 * base}), source, config)
+    assert clear == (
+        "On the last 30 % of tiny (4 windows of 60 jobs), SAF with EASY would have given a mean bounded slowdown of "
+        f"{base.mean():.2f}, 0.25 × [0.25, 0.25] that of FCFS with EASY and 0.11 × [0.11, 0.11] what was recorded "
+        "on a machine that was busy when the windows began."
+    )
+    best = answer(level_ranking({"fcfs": base, "saf": 2 * base}), source, config)
+    assert "None of the other policies did better." in best
