@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.scheduling._jit import jit, jit_allocating
 from hpcai.scheduling.node_profile import NodeProfile, lay_node_profile, least_free, take_nodes
 from hpcai.scheduling.nodes import hold, hold_if_free, place, room_on
 from hpcai.scheduling.queue import drop_started, lay_order, next_fit, next_waiting, smallest_waiting
@@ -35,6 +35,16 @@ def finish_tasks(st: State, j: int, now: float) -> None:
 
 
 @jit
+def reserve_nodes(st: State, now: float) -> None:
+    """Put the reservations of this instant in force, and those that are over out of force."""
+    for i in range(st.nodes.shape[0]):
+        st.nodes[i].reserved = 0
+        for w in range(st.windows.shape[0]):
+            if st.windows[w].start <= now < st.windows[w].end:
+                st.nodes[i].reserved += st.window_nodes[w, i]
+
+
+@jit_allocating
 def schedule_nodes(st: State, now: float) -> None:
     """Run one scheduling pass; the started jobs are ``st.started[: st.scalars[0].started]``."""
     s = st.scalars[0]
@@ -58,7 +68,7 @@ def _job_at(st: State, position: int) -> Any:
     return st.jobs[st.places[position].job]
 
 
-@jit
+@jit_allocating
 def _pass(st: State, now: float) -> None:
     """The pass without a profile: none and EASY, no reservations."""
     s = st.scalars[0]
@@ -97,7 +107,7 @@ def _pass(st: State, now: float) -> None:
             failed.at_moment = moment
 
 
-@jit
+@jit_allocating
 def _reserve_nodes(st: State, job: Any, nodes: NDArray[np.void], gpu_free: NDArray[np.int32], now: float) -> float:
     """Return the head's shadow time; leave in ``nodes`` and ``gpu_free`` the extra: what is then free beyond it."""
     s = st.scalars[0]
@@ -137,7 +147,7 @@ def _release(
     return after - before
 
 
-@jit
+@jit_allocating
 def _pass_on_profile(st: State, now: float) -> None:
     """The pass with a profile: conservative, and any backfilling beside reservations."""
     s = st.scalars[0]
@@ -163,7 +173,7 @@ def _pass_on_profile(st: State, now: float) -> None:
         position = next_waiting(st, position + 1)
 
 
-@jit
+@jit_allocating
 def _place_now(st: State, job: Any, profile: NodeProfile, n: int) -> bool:
     """Place the job's tasks on nodes that are free now and stay so for its estimate; return whether all fit."""
     if job.bulk > st.scalars[0].total - st.scalars[0].used:
@@ -173,7 +183,7 @@ def _place_now(st: State, job: Any, profile: NodeProfile, n: int) -> bool:
     return place(nodes, gpu_free, job, st.entries)
 
 
-@jit
+@jit_allocating
 def _place_later(st: State, job: Any, profile: NodeProfile, n: int) -> tuple[NodeProfile, int]:
     """Take the job's earliest place in the profile; return the profile and its length."""
     nodes, gpu_free = np.empty_like(st.nodes), np.empty_like(st.gpu_free)

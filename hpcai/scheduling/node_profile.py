@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.scheduling._jit import jit, jit_allocating
 from hpcai.scheduling.nodes import hold
 from hpcai.scheduling.state import State
 
@@ -23,7 +23,7 @@ class NodeProfile(NamedTuple):
     gpu_free: NDArray[np.int32]  # (B, N, G)
 
 
-@jit
+@jit_allocating
 def lay_node_profile(st: State, now: float) -> tuple[NodeProfile, int]:
     """Return the profile of the running jobs and the reservations from ``now`` on, and its length."""
     s = st.scalars[0]
@@ -60,14 +60,14 @@ def lay_node_profile(st: State, now: float) -> tuple[NodeProfile, int]:
     return profile, n
 
 
-@jit
+@jit_allocating
 def _copy_row(profile: NodeProfile, source: int, target: int) -> None:
     profile.times[target] = profile.times[source]
     profile.nodes[target] = profile.nodes[source]
     profile.gpu_free[target] = profile.gpu_free[source]
 
 
-@jit
+@jit_allocating
 def cut(profile: NodeProfile, n: int, t: float) -> tuple[NodeProfile, int, int]:
     """Make ``t`` a breakpoint; return the profile (it may have moved), its length and the index of ``t``."""
     i = int(np.searchsorted(profile.times[:n], t))
@@ -109,7 +109,7 @@ def least_free(
         b += 1
 
 
-@jit
+@jit_allocating
 def take_nodes(
     profile: NodeProfile, n: int, first: int, duration: float, job: Any, entries: NDArray[np.void]
 ) -> tuple[NodeProfile, int]:

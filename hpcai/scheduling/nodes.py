@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.scheduling._jit import jit, jit_allocating
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.state import UNBOUNDED
 
@@ -40,7 +40,7 @@ def room_on(node: Any, gpu_free: NDArray[np.int32], job: Any) -> int:
     return int(max(room, 0))
 
 
-@jit
+@jit_allocating
 def place(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void]) -> bool:
     """Choose a place for each task and write it to ``entries``; return whether all found one. Takes nothing.
 
@@ -69,7 +69,7 @@ def place(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entrie
     return True
 
 
-@jit
+@jit_allocating
 def choose_gpus(gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void], first: int, tasks: int) -> None:
     """Write to ``entries[first:first + tasks]`` which GPUs of one node each task takes; ``gpu_free`` (G,)."""
     left = gpu_free.copy()

@@ -6,7 +6,6 @@ docs/semantics.md says what each backfilling does; the functions here do exactly
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.profile import find, fits_now, lay_profile, take
@@ -34,6 +33,16 @@ def finish_job(st: State, j: int, now: float) -> None:
     """Job ``j`` has ended and gives its processors back."""
     leave_running(st, j, now)
     st.scalars[0].used -= st.jobs[j].size
+
+
+@jit
+def reserve_processors(st: State, now: float) -> None:
+    """Put the reservations of this instant in force, and those that are over out of force."""
+    s = st.scalars[0]
+    s.reserved = 0
+    for w in range(st.windows.shape[0]):
+        if st.windows[w].start <= now < st.windows[w].end:
+            s.reserved += st.windows[w].processors
 
 
 @jit
@@ -114,38 +123,40 @@ def _reservation(st: State, size: int, now: float) -> tuple[float, int]:
 def _pass_on_profile(st: State, now: float) -> None:
     """The pass with a profile: conservative, and any backfilling beside reservations."""
     s = st.scalars[0]
-    times, free, n = lay_profile(st, now)
+    lay_profile(st, now)
     if s.backfill == CONSERVATIVE:
-        _place_in_order(st, times, free, n, now)
+        _place_in_order(st, now)
         return
     position = next_waiting(st, 0)
-    while position >= 0:
-        job = st.jobs[st.places[position].job]
-        if job.size > free_processors(st) or not fits_now(times, free, n, job.estimate, job.size):
-            break
-        n = take(times, free, n, 0, job.estimate, now + job.estimate, job.size)
-        start_job(st, position, now)
+    while position >= 0 and _start_if_free(st, position, now):
         position = next_waiting(st, position + 1)
-    if position < 0 or s.backfill != EASY:
-        return
-    n = _place(st, position, times, free, n)
-    _backfill_on_profile(st, position, times, free, n, now)
+    if position >= 0 and s.backfill == EASY:
+        _place(st, position)
+        _backfill_on_profile(st, position, now)
 
 
 @jit
-def _place(st: State, position: int, times: NDArray[np.float64], free: NDArray[np.int64], n: int) -> int:
-    """Give the job at ``position`` the earliest place in the profile; return the new length."""
+def _start_if_free(st: State, position: int, now: float) -> bool:
+    """Start the job at ``position`` if it fits now, in fact and in the profile; return whether it did."""
     job = st.jobs[st.places[position].job]
-    first = find(times, free, n, job.estimate, job.size)
-    if first < 0:  # a reservation without end keeps it out
-        return n
-    return take(times, free, n, first, job.estimate, times[first] + job.estimate, job.size)
+    if job.size > free_processors(st) or not fits_now(st, job.estimate, job.size):
+        return False
+    take(st, 0, job.estimate, job.size)
+    start_job(st, position, now)
+    return True
 
 
 @jit
-def _backfill_on_profile(
-    st: State, head: int, times: NDArray[np.float64], free: NDArray[np.int64], n: int, now: float
-) -> None:
+def _place(st: State, position: int) -> None:
+    """Give the job at ``position`` the earliest place in the profile."""
+    job = st.jobs[st.places[position].job]
+    first = find(st, job.estimate, job.size)
+    if first >= 0:  # a reservation without end may keep it out for ever
+        take(st, first, job.estimate, job.size)
+
+
+@jit
+def _backfill_on_profile(st: State, head: int, now: float) -> None:
     s = st.scalars[0]
     bounded = s.depth != UNBOUNDED
     looked = 0
@@ -156,14 +167,11 @@ def _backfill_on_profile(
         if position < 0:
             return
         looked += 1
-        job = st.jobs[st.places[position].job]
-        if job.size <= room and fits_now(times, free, n, job.estimate, job.size):
-            n = take(times, free, n, 0, job.estimate, now + job.estimate, job.size)
-            start_job(st, position, now)
+        _start_if_free(st, position, now)
 
 
 @jit
-def _place_in_order(st: State, times: NDArray[np.float64], free: NDArray[np.int64], n: int, now: float) -> None:
+def _place_in_order(st: State, now: float) -> None:
     """Conservative: place every waiting job in order; start those whose place is now.
 
     Only what starts now matters, and the profile only ever loses room: so the jobs up to the next one that
@@ -172,34 +180,30 @@ def _place_in_order(st: State, times: NDArray[np.float64], free: NDArray[np.int6
     s = st.scalars[0]
     looked = 0
     placed = 0  # positions below this one are done with
-    candidate = _next_candidate(st, 0, times, free, n)
+    candidate = _next_candidate(st, 0)
     while candidate >= 0:
         position = next_waiting(st, placed)
         while position < candidate and looked < s.depth:
-            n = _place(st, position, times, free, n)
+            _place(st, position)
             looked += 1
             position = next_waiting(st, position + 1)
         if looked >= s.depth:
             return
         looked += 1
-        job = st.jobs[st.places[candidate].job]
-        if fits_now(times, free, n, job.estimate, job.size):
-            n = take(times, free, n, 0, job.estimate, now + job.estimate, job.size)
-            start_job(st, candidate, now)
-        else:
-            n = _place(st, candidate, times, free, n)
+        if not _start_if_free(st, candidate, now):
+            _place(st, candidate)
         placed = candidate + 1
-        candidate = _next_candidate(st, placed, times, free, n)
+        candidate = _next_candidate(st, placed)
 
 
 @jit
-def _next_candidate(st: State, position: int, times: NDArray[np.float64], free: NDArray[np.int64], n: int) -> int:
+def _next_candidate(st: State, position: int) -> int:
     """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
     room = free_processors(st)
     position = next_fit(st, position, room, np.inf, 0)
     while position >= 0:
         job = st.jobs[st.places[position].job]
-        if fits_now(times, free, n, job.estimate, job.size):
+        if fits_now(st, job.estimate, job.size):
             return position
         position = next_fit(st, position + 1, room, np.inf, 0)
     return -1

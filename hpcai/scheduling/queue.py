@@ -9,8 +9,9 @@ anew at each pass.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.formula import evaluate
@@ -100,19 +101,20 @@ def lay_order(st: State, now: float) -> None:
     """Evaluate a dynamic ordering and lay the tree over the queue in that order."""
     s = st.scalars[0]
     n = s.waiting
-    keys = np.empty((max(st.program.shape[0], 1), n))
-    usage = np.empty((2, n if s.usage else 0))
     if s.usage:
-        _load_usage(st, now, usage)
-    evaluate(st.program, st.constants, st.features, st.queue, n, now, st.submit, usage, keys)
-    order = np.argsort(keys[0, :n], kind="mergesort")
+        _load_usage(st, now)
+    evaluate(st.program, st.constants, st.features, st.queue, n, now, st.submit, st.usage, st.keys)
+    for q in range(n):
+        st.places[q].job = st.queue[q]
+        st.places[q].key = st.keys[0, q]
+    _sort_places(st, n)
     leaves = 1
     while leaves < n:
         leaves *= 2
     s.leaves = leaves
     for position in range(n):
-        j = st.queue[order[position]]
-        st.places[position].job = j
+        j = st.places[position].job
+        st.queue[position] = j  # nearly in order the next time
         st.tree[leaves + position].bulk = st.jobs[j].bulk
         st.tree[leaves + position].estimate = st.jobs[j].estimate
     for position in range(n, leaves):
@@ -121,6 +123,39 @@ def lay_order(st: State, now: float) -> None:
     for k in range(leaves - 1, 0, -1):
         st.tree[k].bulk = min(st.tree[2 * k].bulk, st.tree[2 * k + 1].bulk)
         st.tree[k].estimate = min(st.tree[2 * k].estimate, st.tree[2 * k + 1].estimate)
+
+
+@jit
+def _before(st: State, a: Any, b: Any) -> bool:
+    """Return whether place ``a`` comes before ``b``: lower value, then earlier submission, then earlier row."""
+    if a.key != b.key:
+        return bool(a.key < b.key)
+    if st.submit[a.job] != st.submit[b.job]:
+        return bool(st.submit[a.job] < st.submit[b.job])
+    return bool(a.job < b.job)
+
+
+@jit
+def _sort_places(st: State, n: int) -> None:
+    """Sort ``st.places[:n]``: merge sort that passes over what is in order already, without allocating."""
+    width = 1
+    while width < n:
+        for low in range(0, n - width, 2 * width):
+            middle, high = low + width, min(low + 2 * width, n)
+            if _before(st, st.places[middle - 1], st.places[middle]):
+                continue
+            for k in range(low, middle):
+                st.merging[k] = st.places[k]
+            a, b, out = low, middle, low
+            while a < middle:
+                if b < high and _before(st, st.places[b], st.merging[a]):
+                    st.places[out] = st.places[b]
+                    b += 1
+                else:
+                    st.places[out] = st.merging[a]
+                    a += 1
+                out += 1
+        width *= 2
 
 
 @jit
@@ -135,7 +170,7 @@ def drop_started(st: State, waiting_before: int) -> None:
 
 
 @jit
-def _load_usage(st: State, now: float, usage: NDArray[np.float64]) -> None:
+def _load_usage(st: State, now: float) -> None:
     """Fill row 0 with the waiting jobs' accounts' share of the decayed use, row 1 with that over an equal share."""
     accounts = st.accounts.shape[0] - 1
     accrue(st, accounts, 0.0, now)
@@ -144,8 +179,8 @@ def _load_usage(st: State, now: float, usage: NDArray[np.float64]) -> None:
         account = st.jobs[st.queue[q]].account
         accrue(st, account, 0.0, now)
         share = st.accounts[account].usage / total if total > 0.0 else 0.0
-        usage[0, q] = share
-        usage[1, q] = share * accounts
+        st.usage[0, q] = share
+        st.usage[1, q] = share * accounts
 
 
 @jit

@@ -6,7 +6,7 @@ functions on it. Records are used where fields are read together, so that one ca
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,7 @@ SCALARS = np.dtype(
         ("dynamic", "i8"),  # the ordering is evaluated anew at each pass
         ("usage", "i8"),  # the ordering reads usage, so it is kept
         ("use_profile", "i8"),  # the pass needs a profile: conservative, or there are reservations
+        ("steps", "i8"),  # of the profile
         ("starts", "i8"),  # jobs started so far
         ("passes", "i8"),
         ("half_life", "f8"),  # s
@@ -48,9 +49,17 @@ SCALARS = np.dtype(
 )
 RUNNING = np.dtype([("end", "f8"), ("job", "i8")], align=True)  # end: expected, start + estimate
 LEAF = np.dtype([("bulk", "i8"), ("estimate", "f8")], align=True)  # minima below a node of the queue tree
-PLACE = np.dtype([("job", "i8"), ("position", "i8")], align=True)  # [position].job and [job].position
+PLACE = np.dtype(
+    [
+        ("job", "i8"),  # [position].job: who waits there
+        ("position", "i8"),  # [job].position: where a job waits under a static ordering
+        ("key", "f8"),  # [position].key: its value of a dynamic ordering
+    ],
+    align=True,
+)
+STEP = np.dtype([("time", "f8"), ("free", "i8")], align=True)
 ACCOUNT = np.dtype([("usage", "f8"), ("rate", "f8"), ("since", "f8")], align=True)
-WINDOW = np.dtype([("start", "f8"), ("end", "f8"), ("processors", "i8"), ("nodes", "i8")], align=True)
+WINDOW = np.dtype([("start", "f8"), ("end", "f8"), ("processors", "i8")], align=True)
 NODE = np.dtype(
     [
         ("cpu", "i8"),  # thousandths free
@@ -75,15 +84,20 @@ class State(NamedTuple):
     submit: NDArray[np.float64]  # (n,) effective submission; nan until known
     start: NDArray[np.float64]  # (n,) nan until started
     started: NDArray[np.int64]  # (n,) jobs started by the latest pass
-    queue: NDArray[np.int64]  # (n,) waiting jobs, earliest submission first (dynamic orderings)
+    queue: NDArray[np.int64]  # (n,) waiting jobs of a dynamic ordering, else (0,)
     places: NDArray[np.void]  # PLACE (n,)
+    merging: NDArray[np.void]  # PLACE (n,) room to sort places in, else (0,)
     tree: NDArray[np.void]  # LEAF (2 * leaves,)
     running: NDArray[np.void]  # RUNNING (n,), latest expected end first
     accounts: NDArray[np.void]  # ACCOUNT (A + 1,), the last is the machine's total
     program: NDArray[np.int64]
     constants: NDArray[np.float64]
     features: NDArray[np.float64]  # (v, n); (v, 0) for a static ordering
+    keys: NDArray[np.float64]  # (stack, n) room to evaluate the ordering in
+    usage: NDArray[np.float64]  # (2, n) by place in the queue, see formula.evaluate
+    steps: NDArray[np.void]  # STEP (3 n + 2 W + 2,) the profile, if one is used
     windows: NDArray[np.void]  # WINDOW (W,)
+    # On a machine counted by processor the rest is None, which also is how compiled code tells the two apart.
     window_nodes: NDArray[np.bool_]  # (W, N)
     nodes: NDArray[np.void]  # NODE (N,) what is free
     gpu_free: NDArray[np.int32]  # (N, most GPUs of a node) thousandths free; absent GPUs have 0
@@ -102,7 +116,8 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
     formula = parse_ordering(policy.ordering, policy.parameters)
     static = features(jobs, machine, policy, array)
     dynamic = formula.dynamic or policy.dependencies
-    windows, window_nodes = _windows(machine)
+    windows = _windows(machine)
+    use_profile = profile or policy.backfill == "conservative" or len(windows) > 0
     leaves = 1 << max(n - 1, 0).bit_length()
 
     scalars = np.zeros(1, dtype=SCALARS)
@@ -113,7 +128,7 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
     scalars["by_node"] = machine.by_node
     scalars["dynamic"] = dynamic
     scalars["usage"] = formula.needs_usage
-    scalars["use_profile"] = profile or policy.backfill == "conservative" or len(windows) > 0
+    scalars["use_profile"] = use_profile
     scalars["half_life"] = policy.usage_half_life
 
     places = np.zeros(n, dtype=PLACE)
@@ -124,8 +139,6 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
     tree = np.zeros(2 * leaves, dtype=LEAF)
     tree["bulk"] = UNBOUNDED
     tree["estimate"] = np.inf
-
-    nodes, gpu_free = _nodes(machine)
     return State(
         scalars=scalars,
         jobs=array,
@@ -134,36 +147,52 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
         started=np.zeros(n, dtype=np.int64),
         queue=np.zeros(n if dynamic else 0, dtype=np.int64),
         places=places,
+        merging=np.zeros(n if dynamic else 0, dtype=PLACE),
         tree=tree,
         running=np.zeros(n, dtype=RUNNING),
         accounts=np.zeros(int(array["account"].max(initial=-1)) + 2, dtype=ACCOUNT),
         program=formula.program,
         constants=formula.constants,
         features=static if dynamic else static[:, :0],
+        keys=np.zeros((formula.depth, n if dynamic else 0)),
+        usage=np.zeros((2, n if formula.needs_usage else 0)),
+        steps=np.zeros(3 * n + 2 * len(windows) + 2 if use_profile else 0, dtype=STEP),
         windows=windows,
-        window_nodes=window_nodes,
-        nodes=nodes,
-        gpu_free=gpu_free,
-        entries=np.zeros(int(array["size"].sum()) if machine.by_node else 0, dtype=ENTRY),
-        failed=np.zeros(int(array["shape"].max(initial=-1)) + 1, dtype=FAILED),
+        **_node_arrays(machine, array),
     )
 
 
-def _windows(machine: Machine) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
-    """Return the machine's reservations and, by node, which nodes each takes."""
+def _node_arrays(machine: Machine, array: NDArray[np.void]) -> dict[str, Any]:
+    """Return the fields of State that only a machine counted by node has."""
+    if not machine.by_node:
+        return dict.fromkeys(("window_nodes", "nodes", "gpu_free", "entries", "failed"))
+    nodes, gpu_free = _nodes(machine)
+    return {
+        "window_nodes": _window_nodes(machine),
+        "nodes": nodes,
+        "gpu_free": gpu_free,
+        "entries": np.zeros(int(array["size"].sum()), dtype=ENTRY),
+        "failed": np.zeros(int(array["shape"].max(initial=-1)) + 1, dtype=FAILED),
+    }
+
+
+def _windows(machine: Machine) -> NDArray[np.void]:
+    """Return when the machine's reservations are and how many processors they take."""
     windows = np.zeros(len(machine.reservations), dtype=WINDOW)
-    names = np.array(machine.node_names if machine.by_node else (), dtype=object)
-    nodes = np.zeros((len(windows), len(names)), dtype=np.bool_)
     for w, reservation in enumerate(machine.reservations):
-        nodes[w] = np.isin(names, reservation.nodes)
-        windows[w] = (reservation.start, reservation.end, reservation.processors, nodes[w].sum())
-    return windows, nodes
+        windows[w] = (reservation.start, reservation.end, reservation.processors)
+    return windows
+
+
+def _window_nodes(machine: Machine) -> NDArray[np.bool_]:
+    """Return which nodes each reservation takes, (W, N)."""
+    names = np.array(machine.node_names, dtype=object)
+    taken = [np.isin(names, reservation.nodes) for reservation in machine.reservations]
+    return np.array(taken, dtype=np.bool_).reshape(len(taken), len(names))
 
 
 def _nodes(machine: Machine) -> tuple[NDArray[np.void], NDArray[np.int32]]:
     """Return the empty nodes and their free GPUs."""
-    if not machine.by_node:
-        return np.zeros(0, dtype=NODE), np.zeros((0, 0), dtype=np.int32)
     cpu, memory, gpus, group = node_capacity(machine)
     nodes = np.zeros(len(cpu), dtype=NODE)
     nodes["cpu"], nodes["memory"], nodes["gpu"], nodes["group"] = cpu, memory, gpus * MILLI, group

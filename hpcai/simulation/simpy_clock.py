@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 import simpy
-from simpy.events import Event, EventPriority
+from simpy.events import Event, EventPriority, Timeout
 
 from hpcai.scheduling._jit import announce_compilation
-from hpcai.scheduling.rules import finish, reserve, schedule, submit
+from hpcai.scheduling.rules import rules_for
 from hpcai.scheduling.state import State
 
 # SimPy handles events of one time by priority (URGENT 0, NORMAL 1): a pass comes after all others.
@@ -39,43 +39,44 @@ class JobFlow:
         self.state = state
         self.on_start = on_start
         self.on_end = on_end
-        self.passes = 0
+        self._rules = rules_for(state)
         self._pass_due = False
-        self._scalars = state.scalars
-        self._started = state.started
         self._run = state.jobs["run"].tolist()
         self._submit = state.jobs["submit"].tolist()
-        self._followers: dict[int, list[int]] = {}
+        self._think = state.jobs["think"].tolist()
         after = state.jobs["after"]
+        self._followers: dict[int, list[int]] = {}
         for j in np.flatnonzero(after >= 0).tolist():
             self._followers.setdefault(int(after[j]), []).append(j)
-        self._think = state.jobs["think"].tolist() if self._followers else []
         self._arrivals = iter(np.flatnonzero(after < 0).tolist())
-        announce_compilation(schedule)
-        reserve(state, -np.inf)
-        for window in state.windows:
-            for edge in (float(window["start"]), float(window["end"])):
-                if env.now <= edge < np.inf:
-                    self._at(edge, self._reserve)
+        announce_compilation(self._rules.on_finish)
+        self._rules.on_reserve(state, -np.inf, False)
+        for edge in np.unique([state.windows["start"], state.windows["end"]]).tolist():
+            if env.now <= edge < np.inf:
+                self._at(edge, self._reserve)
         self._chain_arrival()
 
     def request_pass(self) -> None:
         """Have one scheduling pass run at this instant, after every other event of it."""
+        if self._may_pass():
+            self._begin(self._rules.on_change(self.state, self.env.now, True))
+
+    def _may_pass(self) -> bool:
+        """Return whether a pass may run at once; if something else is due at this instant, defer it to the end."""
         if self._pass_due:
-            return
+            return False
         env = self.env
-        if env.peek() > env.now:  # nothing else happens at this instant: no event is needed
-            self._schedule()
-            return
+        if env.peek() > env.now:
+            return True
         self._pass_due = True
         event = Event(env)
         event._ok, event._value = True, None
         event.callbacks.append(self._pass)
         env.schedule(event, PASS_PRIORITY)
+        return False
 
     def _at(self, time: float, callback: Callable[[Event], None], value: Any = None) -> None:
-        timeout = self.env.timeout(time - self.env.now, value)
-        timeout.callbacks.append(callback)
+        Timeout(self.env, time - self.env.now, value).callbacks.append(callback)
 
     def _chain_arrival(self) -> None:
         j = next(self._arrivals, None)
@@ -83,43 +84,34 @@ class JobFlow:
             self._at(self._submit[j], self._arrive, j)
 
     def _arrive(self, event: Event) -> None:
-        submit(self.state, event._value, self.env.now)
         self._chain_arrival()
-        self.request_pass()
+        self._follow(event)
 
     def _follow(self, event: Event) -> None:
-        submit(self.state, event._value, self.env.now)
-        self.request_pass()
+        self._begin(self._rules.on_submit(self.state, event._value, self.env.now, self._may_pass()))
 
     def _end(self, event: Event) -> None:
         j: int = event._value
-        finish(self.state, j, self.env.now)
         if self.on_end is not None:
             self.on_end(j)
         for follower in self._followers.get(j, ()):
             self._at(self.env.now + self._think[follower], self._follow, follower)
-        self.request_pass()
+        self._begin(self._rules.on_finish(self.state, j, self.env.now, self._may_pass()))
 
     def _reserve(self, event: Event) -> None:
-        reserve(self.state, self.env.now)
-        self.request_pass()
+        self._begin(self._rules.on_reserve(self.state, self.env.now, self._may_pass()))
 
     def _pass(self, event: Event) -> None:
         self._pass_due = False
-        if self.env.peek() <= self.env.now:  # something more came up at this instant: wait for it
-            self.request_pass()
-            return
-        self._schedule()
+        self.request_pass()  # deferred again if something more has come up at this instant
 
-    def _schedule(self) -> None:
-        now = self.env.now
-        schedule(self.state, now)
-        self.passes += 1
-        n = int(self._scalars["started"][0])
-        for j in self._started[:n].tolist():
-            if self.on_start is not None:
-                self.on_start(j)
-            self._at(now + self._run[j], self._end, j)
+    def _begin(self, n: int) -> None:
+        """Let the ``n`` jobs that the pass has started run."""
+        if n:
+            for j in self.state.started[:n].tolist():
+                if self.on_start is not None:
+                    self.on_start(j)
+                Timeout(self.env, self._run[j], j).callbacks.append(self._end)
 
 
 def run(state: State) -> None:
