@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from hpcai.cluster.spec import Machine
 
@@ -68,15 +69,15 @@ def empty_jobs(n: int) -> pd.DataFrame:
     data: dict[str, object] = {}
     for column in JOB_COLUMNS:
         if column.dtype == "float64":
-            fill = 0.0 if column.name == "gpus" else np.nan
-            data[column.name] = np.full(n, fill)
+            data[column.name] = np.full(n, 0.0 if column.name == "gpus" else np.nan)
         elif column.dtype == "int64":
             data[column.name] = np.zeros(n, dtype=np.int64)
         elif column.dtype == "category":
-            unknown = "unknown" if column.name == "status" else ""
-            data[column.name] = pd.Categorical([unknown] * n)
+            unknown = pd.Index(["unknown" if column.name == "status" else ""], dtype="str")
+            codes = np.zeros(n, dtype=np.int8)
+            data[column.name] = pd.Categorical.from_codes(codes, unknown).remove_unused_categories()
         else:
-            data[column.name] = pd.array([""] * n, dtype="str")
+            data[column.name] = pd.array(pa.repeat("", n), dtype="str")
     return pd.DataFrame(data)
 
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,9 @@ _UNKNOWN: Final = frozenset(
     {"", "unknown", "none", "null", "(null)", "nan", "na", "n/a", "nat", "none assigned", "\\n"}
 )
 _UNIX: Final = re.compile(r"\d{9,11}(\.\d*)?")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+_DATE: Final = r"^\d{4}-\d\d-\d\d([T ].*)?$"
 
+T = TypeVar("T")
 Repair = Callable[[list[str]], list[str] | None]
 
 
@@ -91,9 +92,15 @@ class Delimited:
         except (ValueError, OverflowError):
             return math.inf
 
+    def each(self, name: str, function: Callable[[str], T]) -> list[T]:
+        """Return ``function`` of each field of a column; it is called once for like fields."""
+        codes, distinct = pd.factorize(self.text(name))
+        results = [function(value) for value in distinct.to_numpy()]
+        return [results[code] for code in codes.tolist()]
+
     def _by_distinct(self, name: str, function: Callable[[str], Any], dtype: type) -> Any:
         codes, distinct = pd.factorize(self.text(name))
-        results: Any = np.array([function(value) for value in distinct], dtype=dtype)
+        results: Any = np.array([function(value) for value in distinct.to_numpy()], dtype=dtype)
         values = results[codes] if len(distinct) else np.empty(0, dtype=dtype)
         if dtype is float:
             self.wrong |= np.isinf(values)
@@ -129,15 +136,19 @@ def unix_seconds(texts: Sequence[str] | Any) -> tuple[Floats, Mask]:
 
     Understands ISO 8601 with T or a blank, with or without a zone (then UTC), and plain Unix seconds.
     """
-    values = [str(text).strip() for text in texts]
+    values = pc.utf8_trim_whitespace(pa.array(texts, type=pa.string()))
+    dates = pc.match_substring_regex(values, _DATE).to_numpy(zero_copy_only=False)
     seconds = np.full(len(values), np.nan)
-    unix = [i for i, value in enumerate(values) if _UNIX.fullmatch(value)]
-    seconds[unix] = [float(values[i]) for i in unix]
-    dates = [i for i, value in enumerate(values) if _DATE.fullmatch(value)]
-    if dates:
-        parsed = pd.to_datetime([values[i] for i in dates], format="ISO8601", utc=True, errors="coerce")
+    if dates.any():
+        candidates = values.filter(pa.array(dates)).to_pandas()
+        parsed = pd.to_datetime(candidates, format="ISO8601", utc=True, errors="coerce")
         seconds[dates] = (parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    wrong = np.isnan(seconds) & np.array([not is_unknown(value) for value in values], dtype=bool)
+    wrong = np.isnan(seconds)
+    for i in np.flatnonzero(wrong):
+        text = values[i].as_py()
+        if _UNIX.fullmatch(text):
+            seconds[i] = float(text)
+        wrong[i] = np.isnan(seconds[i]) and not is_unknown(text)
     return seconds, wrong
 
 

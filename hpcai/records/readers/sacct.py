@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def _header(data: bytes) -> list[str]:
 
 
 def _drop_steps(trace: Trace, table: Delimited) -> None:
-    step = np.array(["." in job_id for job_id in table.text("jobid")], dtype=bool)
+    step = np.array(table.each("jobid", lambda job_id: "." in job_id), dtype=bool)
     if step.any():
         trace.notes.append(f"{int(step.sum())} steps belong to their jobs and were not counted as jobs")
         table.keep(~step)
@@ -91,7 +91,7 @@ def fill(trace: Trace, table: Delimited) -> None:
     """Put jobs, machine and origin into ``trace``; ``table`` has sacct's columns, one row per job."""
     times = {name: table.date(name) for name in _DATES}
     elapsed = _elapsed(table)
-    nodes = [_nodes(text) for text in table.text("nodelist")]
+    nodes = table.each("nodelist", _nodes)
     never_ran = np.isnan(times["start"])
     if "nodelist" in table:  # older Slurm gives a job cancelled in the queue a start, but never a node
         never_ran |= np.array([names == [] for names in nodes], dtype=bool) & ~(elapsed > 0)
@@ -120,7 +120,7 @@ def fill(trace: Trace, table: Delimited) -> None:
         "tenant": table.known("account"),
         "partition": table.known("partition"),
         "qos": table.known("qos"),
-        "status": np.array([_slurm.status(state) for state in table.text("state")], dtype=object),
+        "status": np.array(table.each("state", _slurm.status), dtype=object),
     }
     columns, lines, wrong, nodes = _expand_arrays(columns, table.lines, table.wrong, nodes)
     earlier = _repeated_later(columns["job_id"])
@@ -164,50 +164,49 @@ def _nodes(text: str) -> list[str] | None:
         return None
 
 
+class _Tracked(NamedTuple):
+    """What a TRES string counts; nan: not said."""
+
+    cpus: float = np.nan
+    nodes: float = np.nan
+    gpus: float = 0.0
+    gpu_kind: str = ""
+    memory: str = ""
+    wrong: bool = False
+
+
+def _tracked(text: str) -> _Tracked:
+    if is_unknown(text):
+        return _Tracked()
+    try:
+        counts = _slurm.resources(text)
+        gpus, kind = _slurm.gpus(counts)
+        cpus, nodes = (float(counts.get(name, "nan")) for name in ("cpu", "node"))
+    except ValueError:
+        return _Tracked(wrong=True)
+    return _Tracked(cpus, nodes, gpus, kind, counts.get("mem", ""))
+
+
 class _Counts:
     """What each job took: allocated where it ran, else requested."""
 
     def __init__(self, table: Delimited) -> None:
-        allocated, requested = _resources(table, "alloctres"), _resources(table, "reqtres")
-        both = [a or r for a, r in zip(allocated, requested, strict=True)]
-        self.requested_processors = _first(table.number("reqcpus"), _count(requested, "cpu"))
-        self.processors = _first(
-            table.number("alloccpus"), table.number("ncpus"), _count(both, "cpu"), self.requested_processors
-        )
-        self.nodes = _first(
-            table.number("allocnodes"), table.number("nnodes"), _count(both, "node"), table.number("reqnodes")
-        )
-        gpus = [_gpus(counts) for counts in both]
-        self.gpus = np.array([number for number, _ in gpus])
-        self.gpu_kind = np.array([kind for _, kind in gpus], dtype=object)
-        table.wrong |= np.isnan(self.gpus)
+        requested = table.each("reqtres", _tracked)
+        nothing = _Tracked()
+        both = [
+            asked if given == nothing else given
+            for given, asked in zip(table.each("alloctres", _tracked), requested, strict=True)
+        ]
+        table.wrong |= np.array([tracked.wrong for tracked in both], dtype=bool)
+        asked_cpus = np.array([tracked.cpus for tracked in requested], dtype=np.float64)
+        cpus = np.array([tracked.cpus for tracked in both], dtype=np.float64)
+        nodes = np.array([tracked.nodes for tracked in both], dtype=np.float64)
+        self.requested_processors = _first(table.number("reqcpus"), asked_cpus)
+        self.processors = _first(table.number("alloccpus"), table.number("ncpus"), cpus, self.requested_processors)
+        self.nodes = _first(table.number("allocnodes"), table.number("nnodes"), nodes, table.number("reqnodes"))
+        self.gpus = np.array([tracked.gpus for tracked in both], dtype=np.float64)
+        self.gpu_kind = np.array([tracked.gpu_kind for tracked in both], dtype=object)
         self.memory = _memory(table, both, self.nodes, self.requested_processors)
-
-
-def _resources(table: Delimited, name: str) -> list[dict[str, str]]:
-    parsed: dict[str, dict[str, str]] = {}
-    texts = table.text(name)
-    wrong = np.zeros(len(table), dtype=bool)
-    for i, text in enumerate(texts):
-        if text not in parsed:
-            try:
-                parsed[text] = {} if is_unknown(text) else _slurm.resources(text)
-            except ValueError:
-                wrong[i] = True
-                parsed[text] = {}
-    table.wrong |= wrong
-    return [parsed[text] for text in texts]
-
-
-def _gpus(counts: dict[str, str]) -> tuple[float, str]:
-    try:
-        return _slurm.gpus(counts)
-    except ValueError:
-        return np.nan, ""
-
-
-def _count(resources: list[dict[str, str]], name: str) -> Floats:
-    return np.array([float(c[name]) if c.get(name, "").isdecimal() else np.nan for c in resources])
 
 
 def _first(*choices: Floats) -> Floats:
@@ -218,14 +217,15 @@ def _first(*choices: Floats) -> Floats:
     return result
 
 
-def _memory(table: Delimited, resources: list[dict[str, str]], nodes: Floats, processors: Floats) -> Floats:
+def _memory(table: Delimited, tracked: list[_Tracked], nodes: Floats, processors: Floats) -> Floats:
     """Return the memory of each job in bytes: as asked for, else as tracked."""
     values = np.full(len(table), np.nan)
-    for i, (asked, counts) in enumerate(zip(table.text("reqmem"), resources, strict=True)):
-        text = counts.get("mem", "") if is_unknown(asked) else asked
-        if text:
+    asked = table.each("reqmem", lambda text: "" if is_unknown(text) else text)
+    rows = zip(asked, tracked, nodes.tolist(), processors.tolist(), strict=True)
+    for i, (text, counts, n, cpus) in enumerate(rows):
+        if text or counts.memory:
             try:
-                values[i] = _slurm.memory(text, nodes[i], processors[i])
+                values[i] = _slurm.memory(text or counts.memory, n, cpus)
             except ValueError:
                 table.wrong[i] = True
     return np.where(values > 0, values, np.nan)
@@ -235,10 +235,16 @@ def _expand_arrays(
     columns: dict[str, Any], lines: Any, wrong: Mask, nodes: list[Any]
 ) -> tuple[dict[str, Any], Any, Mask, list[Any]]:
     """Return the columns with one row for each task of an array that waits as one line, as 519_[3-7]."""
-    ids = [_task_ids(job_id) for job_id in columns["job_id"]]
-    rows = np.repeat(np.arange(len(ids)), [len(tasks) for tasks in ids])
+    job_ids = np.asarray(columns["job_id"], dtype=object)
+    arrays = {i: _task_ids(job_id) for i, job_id in enumerate(job_ids) if "[" in job_id}
+    if not arrays:
+        return columns, lines, wrong, nodes
+    counts = np.ones(len(job_ids), dtype=np.int64)
+    counts[list(arrays)] = [len(tasks) for tasks in arrays.values()]
+    rows = np.repeat(np.arange(len(job_ids)), counts)
     columns = {name: values[rows] for name, values in columns.items()}
-    columns["job_id"] = np.array([task for tasks in ids for task in tasks], dtype=object)
+    ids = [task for i, job_id in enumerate(job_ids) for task in arrays.get(i, [job_id])]
+    columns["job_id"] = np.array(ids, dtype=object)
     return columns, lines[rows], wrong[rows], [nodes[i] for i in rows]
 
 
