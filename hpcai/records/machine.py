@@ -69,23 +69,24 @@ def _mean_use(jobs: pd.DataFrame, amount: npt.NDArray[np.float64]) -> float:
 
 
 def _like_nodes(jobs: pd.DataFrame) -> NodeGroup:
+    """Return nodes on which every job fits as it is spread: over its nodes, or as few as have its GPUs."""
+    gpus, processors, memory = (
+        np.nan_to_num(jobs[column].to_numpy(dtype=np.float64)) for column in ("gpus", "processors", "memory")
+    )
     nodes = jobs["nodes"].to_numpy(dtype=np.float64)
-    known = nodes > 0
-    share = {
-        column: np.nan_to_num(jobs[column].to_numpy(dtype=np.float64))[known] / nodes[known]
-        for column in ("gpus", "processors", "memory")
-    }
-    gpus = math.ceil(share["gpus"].max(initial=0.0)) or ASSUMED_GPUS_PER_NODE
-    count = math.ceil(needed(jobs, "gpus") / gpus)
-    if known.any():
-        cpus = math.ceil(share["processors"].max(initial=0.0))
-        memory = share["memory"].max(initial=0.0)
-        count = max(count, needed(jobs, "nodes") if np.all(share["gpus"] >= gpus) else count)
-    else:  # as much of everything as goes with the GPUs of a node
-        cpus = math.ceil(needed(jobs, "processors") / count)
-        memory = np.nan_to_num(jobs["memory"].to_numpy()).max(initial=0.0)
-    if cpus > 0:
-        count = max(count, math.ceil(needed(jobs, "processors") / cpus))
+    per_node = ASSUMED_GPUS_PER_NODE
+    if (gpus[nodes > 0] > 0).any():
+        per_node = int(np.ceil((gpus / np.maximum(nodes, 1.0))[nodes > 0].max()))
+    nodes = np.where(nodes > 0, nodes, np.maximum(np.ceil(gpus / per_node), 1.0))
+    cpus = max(int(np.ceil((processors / nodes).max())), 1)
     return NodeGroup(
-        name="node", count=count, cpus=max(1, cpus), memory_gib=max(1.0, math.ceil(memory / _GIB)), gpus=gpus
+        name="node",
+        count=max(
+            math.ceil(needed(jobs, "gpus") / per_node),
+            math.ceil(needed(jobs, "processors") / cpus),
+            int(nodes.max()),
+        ),
+        cpus=cpus,
+        memory_gib=max(math.ceil((memory / nodes).max() / _GIB), 1),
+        gpus=per_node,
     )

@@ -21,7 +21,14 @@ from hpcai.errors import InputError
 from hpcai.records.readers.parquet import KEY, describe_trace
 from hpcai.records.schema import Trace
 
-SWF_STATUS: Final = {"completed": 1, "failed": 0, "cancelled": 5, "timeout": 0, "node_fail": 0}
+SWF_STATUS: Final = {
+    "completed": 1,
+    "failed": 0,
+    "timeout": 0,
+    "node_fail": 0,
+    "out_of_memory": 0,
+    "cancelled": 5,
+}
 _NOT_IN_SWF: Final = ("nodes", "gpus", "gpu_kind", "tenant", "qos")
 _SWF_SUFFIXES: Final = (".swf", ".swf.gz")
 

@@ -58,6 +58,8 @@ def test_gpu_jobs_need_a_machine_of_nodes() -> None:
     assert machine.groups[0].memory_gib == 4
     alone = make(submit=[0.0, 100], run_time=[100.0, 100], gpus=[16.0, 4])
     assert (infer_machine(alone).total_gpus, infer_machine(alone).groups[0].gpus) == (32, 8)
+    wide = infer_machine(make(submit=[0.0, 100], run_time=[100.0, 100], gpus=[1.0, 8], processors=[50.0, 8]))
+    assert wide.groups[0].cpus == 50  # a job of unknown spread stays on as few nodes as have its GPUs
 
 
 def test_no_size_at_all() -> None:

@@ -37,12 +37,14 @@ Repair = Callable[[list[str]], list[str] | None]
 class Delimited:
     """A table of text by column name (in lower case), with the line number of each row.
 
-    ``wrong`` marks the rows in which a field asked for as a number or date was not one.
+    ``wrong`` marks the rows in which a field asked for as a number or date was not one; ``repaired`` says how
+    many rows had another width than the header and were put right.
     """
 
-    def __init__(self, columns: dict[str, pa.Array], lines: npt.NDArray[np.int64]) -> None:
+    def __init__(self, columns: dict[str, pa.Array], lines: npt.NDArray[np.int64], repaired: int = 0) -> None:
         self._columns = columns
         self.lines = lines
+        self.repaired = repaired
         self.wrong: Mask = np.zeros(len(lines), dtype=bool)
 
     def __contains__(self, name: object) -> bool:
@@ -279,13 +281,13 @@ def _with_repaired(
     repair: Repair | None,
     skipped: int,
     bad: BadRows,
-) -> tuple[dict[str, pa.Array], npt.NDArray[np.int64]]:
+) -> tuple[dict[str, pa.Array], npt.NDArray[np.int64], int]:
     lines = lines + skipped
     repaired = [(number + skipped, repair(fields) if repair else None) for number, fields in irregular]
     bad.add(WRONG_WIDTH, [number for number, fields in repaired if fields is None])
     mended = [(number, fields) for number, fields in repaired if fields is not None]
     if not mended:
-        return columns, lines
+        return columns, lines, 0
     lines = np.concatenate([lines, np.array([number for number, _ in mended], dtype=np.int64)])
     order = np.argsort(lines, kind="stable")
     added = [pa.array(values, type=pa.string()) for values in zip(*(row for _, row in mended), strict=True)]
@@ -293,4 +295,4 @@ def _with_repaired(
         name: pa.concat_arrays([column, new]).take(pa.array(order))
         for (name, column), new in zip(columns.items(), added, strict=True)
     }
-    return whole, lines[order]
+    return whole, lines[order], len(mended)

@@ -77,12 +77,19 @@ def canonical(columns: Mapping[str, Any], rows: npt.NDArray[np.int64]) -> pd.Dat
             whole = np.nan_to_num(np.asarray(values, dtype=np.float64)[rows], nan=0.0)
             jobs[column.name] = np.maximum(whole, 0.0).astype(np.int64)
         elif column.dtype == "float64":
-            jobs[column.name] = np.asarray(values, dtype=np.float64)[rows]
+            jobs[column.name] = _tidy(column.name, np.asarray(values, dtype=np.float64)[rows])
         elif column.dtype == "category":
             jobs[column.name] = categories(values)[rows].remove_unused_categories()
         else:
             jobs[column.name] = pd.array(strings(values), dtype="str")[rows]
     return jobs
+
+
+def _tidy(name: str, values: Floats) -> Floats:
+    """Return ``values`` where what stands for 'unknown' in some logs is what the canonical table says."""
+    if name == "gpus":
+        return np.nan_to_num(values, nan=0.0)
+    return np.where(values > 0, values, np.nan) if name in ("requested_time", "memory") else values
 
 
 def rebase(submit: Floats, *others: Floats) -> tuple[float, Floats, tuple[Floats, ...]]:
@@ -105,6 +112,7 @@ def _nonsense(numbers: Mapping[str, Floats], n: int, machine: Machine | None) ->
     absurd = np.any([np.abs(values) > _LARGEST for values in numbers.values()], axis=0)
     counts = [numbers[name] for name in ("processors", "requested_processors", "nodes") if name in numbers]
     broken = np.any([np.floor(count) < count for count in counts], axis=0) if counts else ~positive & False
+    broken |= numbers.get("gpus", unknown) < 0
     too_large = np.zeros(n, dtype=bool)
     if machine is not None:
         capacity = {"processors": machine.total_cpus}

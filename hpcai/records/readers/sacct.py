@@ -70,6 +70,8 @@ def read(path: Path) -> Trace:
     table = read_table(path, data, trace.bad_rows, required=required, delimiter="|", repair=_repair_for(names))
     if len(table) == 0:
         raise FormatError(f"{path}: found a header but no job, expected the output of sacct -P")
+    if table.repaired:
+        trace.notes.append(f"{table.repaired} rows with '|' inside a field were put together again")
     _drop_steps(trace, table)
     fill(trace, table)
     return trace

@@ -6,10 +6,12 @@ Source: Feitelson, "The Standard Workload Format", https://www.cs.huji.ac.il/lab
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import pandas as pd
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import FormatError, InputError
@@ -26,6 +28,7 @@ PARTIAL: Final = "part of a job that the log also lists whole"
 _STATUS: Final = {0: "failed", 1: "completed", 2: "unknown", 3: "completed", 4: "failed", 5: "cancelled"}
 _MEMORY_KB_MAX: Final = 2**30  # per processor: some logs state bytes
 _UNIX: Final = 1e8  # a submit time from here on is a date (after March 1973), not seconds since the log began
+_NAMED: Final = re.compile(r"^; (User|Group|Queue|Partition): (\d{1,9}) (.*)$")
 _HEADER: Final = re.compile(r"^;\s*(\w+)\s*:\s*(.*?)\s*$")
 
 
@@ -76,24 +79,49 @@ def read(
     return trace
 
 
-def read_header(data: bytes) -> dict[str, str]:
-    """Return the header fields, as ``; MaxProcs: 338``; of one that repeats, the first."""
+@dataclass(frozen=True)
+class Header:
+    """The comments at the top: fields such as ``; MaxProcs: 338``, and names of numbered parties by column."""
+
+    fields: dict[str, str]
+    names: dict[str, dict[int, str]]
+
+    def named(self, column: str, numbers: Floats) -> Any:
+        """Return the parties of a column: their names where the header gives them, else their numbers."""
+        names = self.names.get(column)
+        if not names:
+            return numbers
+        codes, distinct = pd.factorize(numbers)
+        texts = [names.get(int(n), str(int(n))) if n >= 0 else "" for n in distinct]
+        return np.array([*texts, ""], dtype=object)[codes]
+
+
+def read_header(data: bytes) -> Header:
+    """Return the header; of a field that repeats, the first.
+
+    Only files that hpcai wrote have their parties' names put back, so that what is written is read the same;
+    in the archive's logs the names of queues are remarks, and the numbers are what papers refer to.
+    """
     fields: dict[str, str] = {}
+    names: dict[str, dict[int, str]] = {}
     start = 0
     while data[start : start + 1] == b";":
         end = data.find(b"\n", start)
         end = end if end >= 0 else len(data)
-        if found := _HEADER.match(data[start:end].decode("utf-8", "replace")):
+        line = data[start:end].decode("utf-8", "replace")
+        if named := _NAMED.match(line):
+            names.setdefault(named[1].lower(), {})[int(named[2])] = named[3]
+        elif found := _HEADER.match(line):
             fields.setdefault(found[1], found[2])
         start = end + 1
-    return fields
+    return Header(fields, names if fields.get("Conversion") == "hpcai" else {})
 
 
 def fill(
     trace: Trace,
     values: Floats,
     lines: np.ndarray[tuple[int], np.dtype[np.int64]],
-    header: dict[str, str],
+    header: Header,
     size: str,
     requested_time_field: int | None,
 ) -> None:
@@ -110,8 +138,8 @@ def fill(
         )
     first, second = (requested, allocated) if size == "requested" else (allocated, requested)
     processors = np.where(first > 0, first, second)
-    submit = _rebase(trace, submit, header)
-    machine = _machine(trace, header, processors)
+    submit = _rebase(trace, submit, header.fields)
+    machine = _machine(trace, header.fields, processors)
     never_ran = run_time == -1
     run_time = np.where(never_ran, np.nan, run_time)
     left_queue = np.where(wait >= 0, submit + wait, np.nan)
@@ -128,10 +156,10 @@ def fill(
             "processors": processors,
             "requested_processors": requested,
             "memory": _memory(trace, memory, processors),
-            "user": user,
-            "group": group,
-            "queue": queue,
-            "partition": partition,
+            "user": header.named("user", user),
+            "group": header.named("group", group),
+            "queue": header.named("queue", queue),
+            "partition": header.named("partition", partition),
             "status": statuses(status, _STATUS),
             "preceding_job": np.where(preceding > 0, preceding, -1.0),
             "think_time": np.where((preceding > 0) & (think_time >= 0), think_time, np.nan),
