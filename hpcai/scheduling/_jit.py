@@ -1,4 +1,4 @@
-"""The Numba decorators of the hot path, and a cache that notices a change in any of its files."""
+"""The Numba decorator of the hot path, and a cache that notices a change in any of its files."""
 
 from __future__ import annotations
 
@@ -40,16 +40,11 @@ _drop_stale_cache()
 def jit(function: F) -> F:
     """Compile ``function`` with Numba at its first call; cached on disk; x / 0 follows IEEE 754.
 
-    The function must not allocate arrays. In return Numba leaves out reference counting, which would otherwise
-    count every array of the state up and down at every call and take most of the time of a replay.
+    The hot path allocates nothing, so Numba is told to leave out reference counting: it would otherwise count
+    every array of the state up and down at every call, which takes most of the time of a replay.
     """
     options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
     return cast(F, numba.njit(**options)(function))
-
-
-def jit_allocating(function: F) -> F:
-    """Compile ``function`` like :func:`jit`; it may allocate arrays, and only such functions may call it."""
-    return cast(F, numba.njit(cache=True, error_model="numpy")(function))
 
 
 def announce_compilation(function: Callable[..., Any]) -> None:

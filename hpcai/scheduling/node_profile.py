@@ -1,125 +1,129 @@
 """What is free on every node over future time, for reservations and conservative backfilling.
 
-Row b of the profile is what is free from ``times[b]`` to ``times[b + 1]``; the last row has no end.
+The profile is the room at the beginning, ``st.ahead``, and the changes to it in order of time, ``st.changes``: a
+job's tasks are given back or taken, a reservation begins or ends. Room at a later time is found by applying the
+changes up to it.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit, jit_allocating
-from hpcai.scheduling.nodes import hold
-from hpcai.scheduling.state import State
-
-
-class NodeProfile(NamedTuple):
-    """B rows of room, N nodes, G GPUs a node."""
-
-    times: NDArray[np.float64]  # (B,) s
-    nodes: NDArray[np.void]  # NODE (B, N)
-    gpu_free: NDArray[np.int32]  # (B, N, G)
-
-
-@jit_allocating
-def lay_node_profile(st: State, now: float) -> tuple[NodeProfile, int]:
-    """Return the profile of the running jobs and the reservations from ``now`` on, and its length."""
-    s = st.scalars[0]
-    n_nodes, n_gpus = st.gpu_free.shape
-    room = s.running + 2 * st.windows.shape[0] + 16
-    profile = NodeProfile(
-        np.empty(room), np.empty((room, n_nodes), st.nodes.dtype), np.empty((room, n_nodes, n_gpus), np.int32)
-    )
-    profile.times[0] = now
-    profile.nodes[0] = st.nodes
-    profile.gpu_free[0] = st.gpu_free
-    for i in range(n_nodes):
-        profile.nodes[0, i].reserved = 0
-    n = 1
-    for r in range(s.running - 1, -1, -1):
-        end = max(now, st.running[r].end)
-        if end == np.inf:
-            break
-        if end > profile.times[n - 1]:
-            _copy_row(profile, n - 1, n)
-            profile.times[n] = end
-            n += 1
-        hold(profile.nodes[n - 1], profile.gpu_free[n - 1], st.jobs[st.running[r].job], st.entries, -1)
-    for w in range(st.windows.shape[0]):
-        window = st.windows[w]
-        if window.end > now:
-            profile, n, first = cut(profile, n, max(now, window.start))
-            last = n
-            if window.end < np.inf:
-                profile, n, last = cut(profile, n, window.end)
-            for b in range(first, last):
-                for i in range(n_nodes):
-                    profile.nodes[b, i].reserved += st.window_nodes[w, i]
-    return profile, n
-
-
-@jit_allocating
-def _copy_row(profile: NodeProfile, source: int, target: int) -> None:
-    profile.times[target] = profile.times[source]
-    profile.nodes[target] = profile.nodes[source]
-    profile.gpu_free[target] = profile.gpu_free[source]
-
-
-@jit_allocating
-def cut(profile: NodeProfile, n: int, t: float) -> tuple[NodeProfile, int, int]:
-    """Make ``t`` a breakpoint; return the profile (it may have moved), its length and the index of ``t``."""
-    i = int(np.searchsorted(profile.times[:n], t))
-    if i < n and profile.times[i] == t:
-        return profile, n, i
-    if n == profile.times.shape[0]:
-        larger = NodeProfile(
-            np.empty(2 * n),
-            np.empty((2 * n, profile.nodes.shape[1]), profile.nodes.dtype),
-            np.empty((2 * n, profile.gpu_free.shape[1], profile.gpu_free.shape[2]), np.int32),
-        )
-        larger.times[:n] = profile.times
-        larger.nodes[:n] = profile.nodes
-        larger.gpu_free[:n] = profile.gpu_free
-        profile = larger
-    for b in range(n, i, -1):
-        _copy_row(profile, b - 1, b)
-    _copy_row(profile, i - 1, i)
-    profile.times[i] = t
-    return profile, n + 1, i
+from hpcai.scheduling._jit import jit
+from hpcai.scheduling.nodes import Room, copy_room, hold, lower_to, place
+from hpcai.scheduling.state import GIVE, OPEN, TAKE, State
 
 
 @jit
-def least_free(
-    profile: NodeProfile, n: int, first: int, duration: float, nodes: NDArray[np.void], gpu_free: NDArray[np.int32]
-) -> None:
-    """Lower ``nodes`` and ``gpu_free`` to the least that is free from row ``first`` on for ``duration``."""
-    end = profile.times[first] + duration
-    b = first
-    while b < n and (b == first or profile.times[b] < end):
-        for i in range(nodes.shape[0]):
-            row = profile.nodes[b, i]
-            nodes[i].cpu = min(nodes[i].cpu, row.cpu)
-            nodes[i].memory = min(nodes[i].memory, row.memory)
-            nodes[i].gpu = min(nodes[i].gpu, row.gpu)
-            nodes[i].reserved = max(nodes[i].reserved, row.reserved)
-            for g in range(gpu_free.shape[1]):
-                gpu_free[i, g] = min(gpu_free[i, g], profile.gpu_free[b, i, g])
-        b += 1
+def lay_node_profile(st: State, now: float) -> None:
+    """Lay the profile of the running jobs' expected ends and of the reservations, from ``now`` on."""
+    s = st.scalars[0]
+    s.steps = 0
+    copy_room(st.room, st.ahead)
+    for i in range(st.ahead.shape[0]):
+        st.ahead[i, OPEN] = 0
+    for r in range(s.running - 1, -1, -1):
+        _change(st, now, st.running[r].end, st.running[r].job, GIVE)
+    for w in range(st.windows.shape[0]):
+        if st.windows[w].end > now:
+            _change(st, now, st.windows[w].start, -1 - w, TAKE)
+            _change(st, now, st.windows[w].end, -1 - w, GIVE)
 
 
-@jit_allocating
-def take_nodes(
-    profile: NodeProfile, n: int, first: int, duration: float, job: Any, entries: NDArray[np.void]
-) -> tuple[NodeProfile, int]:
-    """Take what the job's placed tasks hold from row ``first`` on for ``duration``; return profile and length."""
-    if duration <= 0.0:
-        return profile, n
-    last = n
-    end = profile.times[first] + duration
-    if end < np.inf:
-        profile, n, last = cut(profile, n, end)
-    for b in range(first, last):
-        hold(profile.nodes[b], profile.gpu_free[b], job, entries, 1)
-    return profile, n
+@jit
+def _change(st: State, now: float, time: float, what: int, sign: int) -> None:
+    """Enter a change into the profile: at ``now`` or before it takes effect at once.
+
+    At one time what is given comes before what is taken, so that room is never short in between.
+    """
+    if time <= now:
+        _apply(st, st.ahead, what, sign)
+        return
+    if time == np.inf:
+        return
+    s = st.scalars[0]
+    k = s.steps
+    while k > 0 and (
+        st.changes[k - 1].time > time
+        or (st.changes[k - 1].time == time and st.changes[k - 1].sign == TAKE and sign == GIVE)
+    ):
+        st.changes[k] = st.changes[k - 1]
+        k -= 1
+    st.changes[k].time = time
+    st.changes[k].what = what
+    st.changes[k].sign = sign
+    s.steps += 1
+
+
+@jit
+def _apply(st: State, room: Room, what: int, sign: int) -> None:
+    """Apply a change to ``room``: of job ``what``, or of reservation ``-1 - what``."""
+    if what >= 0:
+        hold(st, room, st.jobs[what], sign)
+        return
+    for i in range(room.shape[0]):
+        room[i, OPEN] -= sign * st.window_nodes[-1 - what, i]
+
+
+@jit
+def _lower_over(st: State, first: int, end: float) -> None:
+    """Lower ``st.least`` to the least that is free until ``end``; ``st.cursor`` is the room before change ``first``."""
+    k = first
+    while k < st.scalars[0].steps and st.changes[k].time < end:
+        what, sign = st.changes[k].what, st.changes[k].sign
+        _apply(st, st.cursor, what, sign)
+        if sign == TAKE and what >= 0:
+            job = st.jobs[what]
+            for e in range(job.entries, job.entries + job.size):
+                lower_to(st.least, st.cursor, st.entries[e].node)
+        elif sign == TAKE:
+            for i in range(st.least.shape[0]):
+                lower_to(st.least, st.cursor, i)
+        k += 1
+
+
+@jit
+def place_now(st: State, job: Any, now: float) -> bool:
+    """Place the job's tasks on nodes that are free now and stay so for its estimate; return whether all fit."""
+    if job.bulk > st.scalars[0].total - st.scalars[0].used:
+        return False
+    copy_room(st.ahead, st.cursor)
+    copy_room(st.room, st.least)
+    for i in range(st.least.shape[0]):
+        lower_to(st.least, st.cursor, i)
+    _lower_over(st, 0, now + job.estimate)
+    return place(st, st.least, job)
+
+
+@jit
+def place_later(st: State, job: Any, now: float) -> float:
+    """Place the job's tasks at the earliest time at which they fit for its estimate; return it, inf if none."""
+    s = st.scalars[0]
+    copy_room(st.ahead, st.begin)
+    time = now
+    k = 0
+    while True:
+        while k < s.steps and st.changes[k].time <= time:
+            _apply(st, st.begin, st.changes[k].what, st.changes[k].sign)
+            k += 1
+        copy_room(st.begin, st.cursor)
+        copy_room(st.begin, st.least)
+        _lower_over(st, k, time + job.estimate)
+        if place(st, st.least, job):
+            return time
+        later = k
+        while later < s.steps and st.changes[later].sign == TAKE:  # where room is only lost nothing new fits
+            later += 1
+        if later == s.steps:
+            return np.inf
+        time = st.changes[later].time
+
+
+@jit
+def take_nodes(st: State, j: int, time: float, now: float) -> None:
+    """Take what job ``j``'s placed tasks hold from ``time`` on for its estimate."""
+    if st.jobs[j].estimate > 0.0:
+        _change(st, now, time, j, TAKE)
+        _change(st, now, time + st.jobs[j].estimate, j, GIVE)

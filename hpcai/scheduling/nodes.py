@@ -1,8 +1,8 @@
 """Putting tasks on nodes: CPUs, memory, whole GPUs and shares of one GPU.
 
-All functions work on any pair of NODE records (N,) and free GPUs (N, G), be it what is free now, what will be
-free at some time, or the least that is free over an interval. A job's tasks are in ``entries`` from
-``job.entries`` on.
+Room is a table of integers, a row per node, (N, 4 + G): what is free of each (state.CPU and so on). All functions
+work on any such table, be it what is free now, what will be free at some time, or the least that is free over an
+interval. Where a job's tasks are is in ``st.entries`` from ``job.entries`` on.
 """
 
 from __future__ import annotations
@@ -12,37 +12,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit, jit_allocating
+from hpcai.scheduling._jit import jit
 from hpcai.scheduling.jobs import MILLI
-from hpcai.scheduling.state import UNBOUNDED
+from hpcai.scheduling.state import CPU, FIRST_GPU, GPU, MEMORY, OPEN, UNBOUNDED, State
+
+Room = NDArray[np.int64]
 
 
 @jit
-def room_on(node: Any, gpu_free: NDArray[np.int32], job: Any) -> int:
-    """Return how many of the job's tasks fit on a node, at most all; ``gpu_free`` (G,)."""
-    if node.reserved > 0 or (job.groups >> node.group) & 1 == 0 or node.gpu < job.gpu:
+def copy_room(source: Room, target: Room) -> None:
+    """Copy one table of room over another."""
+    for i in range(source.shape[0]):
+        for c in range(source.shape[1]):
+            target[i, c] = source[i, c]
+
+
+@jit
+def lower_to(least: Room, room: Room, i: int) -> None:
+    """Lower what ``least`` says of node ``i`` to what ``room`` says."""
+    for c in range(room.shape[1]):
+        least[i, c] = min(least[i, c], room[i, c])
+
+
+@jit
+def tasks_on(st: State, room: Room, i: int, job: Any) -> int:
+    """Return how many of the job's tasks fit on node ``i``, at most all."""
+    if room[i, OPEN] < 0 or (job.groups >> st.node_group[i]) & 1 == 0 or room[i, GPU] < job.gpu:
         return 0
-    room = job.size
+    tasks = job.size
     if job.cpu > 0:
-        room = min(room, node.cpu // job.cpu)
+        tasks = min(tasks, room[i, CPU] // job.cpu)
     if job.memory > 0:
-        room = min(room, node.memory // job.memory)
-    if job.gpu > 0 and room > 0:
+        tasks = min(tasks, room[i, MEMORY] // job.memory)
+    if job.gpu > 0 and tasks > 0:
         fits = 0
-        if job.gpu >= MILLI:
-            for g in range(gpu_free.shape[0]):
-                fits += gpu_free[g] == MILLI
-            fits //= job.gpu // MILLI
-        else:
-            for g in range(gpu_free.shape[0]):
-                fits += gpu_free[g] // job.gpu
-        room = min(room, fits)
-    return int(max(room, 0))
+        for g in range(FIRST_GPU, room.shape[1]):
+            if job.gpu < MILLI:
+                fits += room[i, g] // job.gpu
+            elif room[i, g] == MILLI:
+                fits += 1
+        tasks = min(tasks, fits if job.gpu < MILLI else fits // (job.gpu // MILLI))
+    return int(max(tasks, 0))
 
 
-@jit_allocating
-def place(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void]) -> bool:
-    """Choose a place for each task and write it to ``entries``; return whether all found one. Takes nothing.
+@jit
+def place(st: State, room: Room, job: Any) -> bool:
+    """Choose a place for each task and write it to the entries; return whether all found one. Takes nothing.
 
     Fullest node first: fewest free GPUs, then fewest free CPUs, then lowest index.
     """
@@ -50,29 +65,29 @@ def place(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entrie
     last_gpu, last_cpu, last_node = -UNBOUNDED, -UNBOUNDED, -1
     while placed < job.size:
         best = -1
-        for i in range(nodes.shape[0]):
-            gpu, cpu = nodes[i].gpu, nodes[i].cpu
+        for i in range(room.shape[0]):
+            gpu, cpu = room[i, GPU], room[i, CPU]
             if gpu < last_gpu or (gpu == last_gpu and (cpu < last_cpu or (cpu == last_cpu and i <= last_node))):
                 continue
-            if best >= 0 and (gpu > nodes[best].gpu or (gpu == nodes[best].gpu and cpu >= nodes[best].cpu)):
+            if best >= 0 and (gpu > room[best, GPU] or (gpu == room[best, GPU] and cpu >= room[best, CPU])):
                 continue
-            if room_on(nodes[i], gpu_free[i], job) > 0:
+            if tasks_on(st, room, i, job) > 0:
                 best = i
         if best < 0:
             return False
-        room = min(room_on(nodes[best], gpu_free[best], job), job.size - placed)
-        choose_gpus(gpu_free[best], job, entries, job.entries + placed, room)
-        for k in range(job.entries + placed, job.entries + placed + room):
-            entries[k].node = best
-        placed += room
-        last_gpu, last_cpu, last_node = nodes[best].gpu, nodes[best].cpu, best
+        tasks = min(tasks_on(st, room, best, job), job.size - placed)
+        _choose_gpus(st, room, best, job, job.entries + placed, tasks)
+        placed += tasks
+        last_gpu, last_cpu, last_node = room[best, GPU], room[best, CPU], best
     return True
 
 
-@jit_allocating
-def choose_gpus(gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void], first: int, tasks: int) -> None:
-    """Write to ``entries[first:first + tasks]`` which GPUs of one node each task takes; ``gpu_free`` (G,)."""
-    left = gpu_free.copy()
+@jit
+def _choose_gpus(st: State, room: Room, i: int, job: Any, first: int, tasks: int) -> None:
+    """Put ``tasks`` of the job's tasks on node ``i``: write their entries from ``first`` on."""
+    left = st.left
+    for g in range(left.shape[0]):
+        left[g] = room[i, FIRST_GPU + g]
     for k in range(first, first + tasks):
         mask = np.int64(0)
         if job.gpu >= MILLI:
@@ -89,33 +104,32 @@ def choose_gpus(gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void]
                     best = g
             mask = np.int64(1) << best
             left[best] -= job.gpu
-        entries[k].gpus = mask
+        st.entries[k].node = i
+        st.entries[k].gpus = mask
 
 
 @jit
-def hold(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void], sign: int) -> None:
+def hold(st: State, room: Room, job: Any, sign: int) -> None:
     """Take (``sign`` 1) or give back (-1) what the job's tasks hold at their places."""
     each = min(job.gpu, MILLI)
     for k in range(job.entries, job.entries + job.size):
-        i = entries[k].node
-        nodes[i].cpu -= sign * job.cpu
-        nodes[i].memory -= sign * job.memory
-        nodes[i].gpu -= sign * job.gpu
-        for g in range(gpu_free.shape[1]):
-            if (entries[k].gpus >> g) & 1:
-                gpu_free[i, g] -= sign * each
+        i = st.entries[k].node
+        room[i, CPU] -= sign * job.cpu
+        room[i, MEMORY] -= sign * job.memory
+        room[i, GPU] -= sign * job.gpu
+        for g in range(room.shape[1] - FIRST_GPU):
+            if (st.entries[k].gpus >> g) & 1:
+                room[i, FIRST_GPU + g] -= sign * each
 
 
 @jit
-def hold_if_free(nodes: NDArray[np.void], gpu_free: NDArray[np.int32], job: Any, entries: NDArray[np.void]) -> bool:
+def hold_if_free(st: State, room: Room, job: Any) -> bool:
     """Take what the job's tasks would hold at their very places if all of it is free; return whether it was."""
-    hold(nodes, gpu_free, job, entries, 1)
+    hold(st, room, job, 1)
     for k in range(job.entries, job.entries + job.size):
-        i = entries[k].node
-        free = nodes[i].cpu >= 0 and nodes[i].memory >= 0
-        for g in range(gpu_free.shape[1]):
-            free &= gpu_free[i, g] >= 0
-        if not free:
-            hold(nodes, gpu_free, job, entries, -1)
-            return False
+        i = st.entries[k].node
+        for c in range(room.shape[1]):
+            if room[i, c] < 0 and c != OPEN:
+                hold(st, room, job, -1)
+                return False
     return True

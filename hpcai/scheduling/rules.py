@@ -2,18 +2,18 @@
 
 Which kind is known when the functions are compiled, by the type of the state: code for nodes is compiled only
 when a machine counted by node comes up. ``submit``, ``finish``, ``reserve`` and ``schedule`` work in compiled
-code; :func:`rules_for` gives the same four for Python.
+code; :func:`on_event` gives the same to Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from numba import types
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
-from hpcai.scheduling._jit import jit, jit_allocating
+from hpcai.scheduling._jit import jit
 from hpcai.scheduling.node_passes import finish_tasks, reserve_nodes, schedule_nodes
 from hpcai.scheduling.passes import finish_job, reserve_processors, schedule_processors
 from hpcai.scheduling.queue import enqueue
@@ -37,7 +37,7 @@ def schedule(st: State, now: float) -> None:
 
 
 def _counted_by_node(state: Any) -> bool:
-    return not isinstance(state.types[state.fields.index("nodes")], types.NoneType)
+    return not isinstance(state.types[state.fields.index("room")], types.NoneType)
 
 
 # Numba asks that an implementation's parameters look just like those of the overload, hence the nested functions.
@@ -81,48 +81,24 @@ def _schedule(st: Any, now: Any) -> Callable[..., None]:
     return rule
 
 
-def _on_submit(st: State, j: int, now: float, run_pass: bool) -> int:
-    """Job ``j`` is submitted; run the pass if asked to and return how many jobs it started."""
-    submit(st, j, now)
-    return _on_change(st, now, run_pass)
+# Kinds of event for Python's one entry point. It is a single function because every compiled entry point carries
+# a copy of the whole pass, and because crossing into compiled code has a price at every event.
+SUBMITTED, ENDED, RESERVED, CHANGED = 0, 1, 2, 3
 
 
-def _on_finish(st: State, j: int, now: float, run_pass: bool) -> int:
-    """Job ``j`` ends; run the pass if asked to and return how many jobs it started."""
-    finish(st, j, now)
-    return _on_change(st, now, run_pass)
+@jit
+def on_event(st: State, kind: int, j: int, now: float, run_pass: bool) -> int:
+    """Let an event take effect: job ``j`` is submitted or has ended, reservations begin or end, or whatever.
 
-
-def _on_reserve(st: State, now: float, run_pass: bool) -> int:
-    """Reservations begin or end; run the pass if asked to and return how many jobs it started."""
-    reserve(st, now)
-    return _on_change(st, now, run_pass)
-
-
-@register_jitable
-def _on_change(st: State, now: float, run_pass: bool) -> int:
-    """Run the pass if asked to; return how many jobs it started."""
+    Run the pass if asked to, and return how many jobs it started: ``st.started[:n]``.
+    """
+    if kind == SUBMITTED:
+        submit(st, j, now)
+    elif kind == ENDED:
+        finish(st, j, now)
+    elif kind == RESERVED:
+        reserve(st, now)
     if not run_pass:
         return 0
     schedule(st, now)
     return int(st.scalars[0].started)
-
-
-class Rules(NamedTuple):
-    """The rules as functions to call from Python, one call an event: crossing into compiled code has a price."""
-
-    on_submit: Callable[[State, int, float, bool], int]
-    on_finish: Callable[[State, int, float, bool], int]
-    on_reserve: Callable[[State, float, bool], int]
-    on_change: Callable[[State, float, bool], int]
-
-
-_RULES_FOR_PROCESSORS = Rules(jit(_on_submit), jit(_on_finish), jit(_on_reserve), jit(_on_change))
-_RULES_FOR_NODES = Rules(
-    jit_allocating(_on_submit), jit_allocating(_on_finish), jit_allocating(_on_reserve), jit_allocating(_on_change)
-)
-
-
-def rules_for(state: State) -> Rules:
-    """Return the rules for the kind of machine that ``state`` describes."""
-    return _RULES_FOR_PROCESSORS if state.nodes is None else _RULES_FOR_NODES

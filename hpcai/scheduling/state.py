@@ -60,16 +60,10 @@ PLACE = np.dtype(
 STEP = np.dtype([("time", "f8"), ("free", "i8")], align=True)
 ACCOUNT = np.dtype([("usage", "f8"), ("rate", "f8"), ("since", "f8")], align=True)
 WINDOW = np.dtype([("start", "f8"), ("end", "f8"), ("processors", "i8")], align=True)
-NODE = np.dtype(
-    [
-        ("cpu", "i8"),  # thousandths free
-        ("memory", "i8"),  # bytes free
-        ("gpu", "i8"),  # thousandths free over all its GPUs
-        ("group", "i8"),
-        ("reserved", "i8"),  # reservations in force on it
-    ],
-    align=True,
-)
+# Columns of State.room. OPEN is 0, or minus the number of reservations that take the node.
+CPU, MEMORY, GPU, OPEN, FIRST_GPU = 0, 1, 2, 3, 4
+TAKE, GIVE = 1, -1
+CHANGE = np.dtype([("time", "f8"), ("what", "i8"), ("sign", "i8")], align=True)  # what: job, or -1 - reservation
 ENTRY = np.dtype([("node", "i8"), ("gpus", "i8")], align=True)  # gpus: bit mask of the task's GPUs on the node
 # Of a shape: the pass in which it was found not to fit, and the moment (passes + starts so far) at which the nodes
 # that it would take were found not to be in the head's extra.
@@ -98,11 +92,17 @@ class State(NamedTuple):
     steps: NDArray[np.void]  # STEP (3 n + 2 W + 2,) the profile, if one is used
     windows: NDArray[np.void]  # WINDOW (W,)
     # On a machine counted by processor the rest is None, which also is how compiled code tells the two apart.
-    window_nodes: NDArray[np.bool_]  # (W, N)
-    nodes: NDArray[np.void]  # NODE (N,) what is free
-    gpu_free: NDArray[np.int32]  # (N, most GPUs of a node) thousandths free; absent GPUs have 0
+    room: NDArray[np.int64]  # (N, 4 + G) what is free on each node; G is the most GPUs of a node
+    node_group: NDArray[np.int64]  # (N,)
+    window_nodes: NDArray[np.int64]  # (W, N) 1 where a reservation takes a node
     entries: NDArray[np.void]  # ENTRY (tasks of all jobs,)
     failed: NDArray[np.void]  # FAILED (shapes,)
+    changes: NDArray[np.void]  # CHANGE (3 n + 2 W + 2,) the profile, if one is used
+    ahead: NDArray[np.int64]  # like room, to work in: the room at the shadow time, or of the profile at its beginning
+    begin: NDArray[np.int64]
+    cursor: NDArray[np.int64]
+    least: NDArray[np.int64]
+    left: NDArray[np.int64]  # (G,)
 
 
 def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile: bool = False) -> State:
@@ -119,6 +119,8 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
     windows = _windows(machine)
     use_profile = profile or policy.backfill == "conservative" or len(windows) > 0
     leaves = 1 << max(n - 1, 0).bit_length()
+
+    profile_length = 3 * n + 2 * len(windows) + 2 if use_profile else 0
 
     scalars = np.zeros(1, dtype=SCALARS)
     scalars["total"] = machine.processors or MILLI * (machine.total_gpus or machine.total_cpus)
@@ -156,23 +158,28 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
         features=static if dynamic else static[:, :0],
         keys=np.zeros((formula.depth, n if dynamic else 0)),
         usage=np.zeros((2, n if formula.needs_usage else 0)),
-        steps=np.zeros(3 * n + 2 * len(windows) + 2 if use_profile else 0, dtype=STEP),
+        steps=np.zeros(0 if machine.by_node else profile_length, dtype=STEP),
         windows=windows,
-        **_node_arrays(machine, array),
+        **_node_arrays(machine, array, profile_length),
     )
 
 
-def _node_arrays(machine: Machine, array: NDArray[np.void]) -> dict[str, Any]:
+def _node_arrays(machine: Machine, array: NDArray[np.void], profile_length: int) -> dict[str, Any]:
     """Return the fields of State that only a machine counted by node has."""
     if not machine.by_node:
-        return dict.fromkeys(("window_nodes", "nodes", "gpu_free", "entries", "failed"))
-    nodes, gpu_free = _nodes(machine)
+        return dict.fromkeys(State._fields[State._fields.index("room") :])
+    cpu, memory, gpus, group = node_capacity(machine)
+    present = np.arange(int(gpus.max())) < gpus[:, None]
+    room = np.column_stack((cpu, memory, gpus * MILLI, np.zeros_like(cpu), np.where(present, MILLI, 0)))
     return {
+        "room": room,
+        "node_group": group,
         "window_nodes": _window_nodes(machine),
-        "nodes": nodes,
-        "gpu_free": gpu_free,
         "entries": np.zeros(int(array["size"].sum()), dtype=ENTRY),
         "failed": np.zeros(int(array["shape"].max(initial=-1)) + 1, dtype=FAILED),
+        "changes": np.zeros(profile_length, dtype=CHANGE),
+        **{name: np.empty_like(room) for name in ("ahead", "begin", "cursor", "least")},
+        "left": np.zeros(present.shape[1], dtype=np.int64),
     }
 
 
@@ -184,17 +191,8 @@ def _windows(machine: Machine) -> NDArray[np.void]:
     return windows
 
 
-def _window_nodes(machine: Machine) -> NDArray[np.bool_]:
+def _window_nodes(machine: Machine) -> NDArray[np.int64]:
     """Return which nodes each reservation takes, (W, N)."""
     names = np.array(machine.node_names, dtype=object)
     taken = [np.isin(names, reservation.nodes) for reservation in machine.reservations]
-    return np.array(taken, dtype=np.bool_).reshape(len(taken), len(names))
-
-
-def _nodes(machine: Machine) -> tuple[NDArray[np.void], NDArray[np.int32]]:
-    """Return the empty nodes and their free GPUs."""
-    cpu, memory, gpus, group = node_capacity(machine)
-    nodes = np.zeros(len(cpu), dtype=NODE)
-    nodes["cpu"], nodes["memory"], nodes["gpu"], nodes["group"] = cpu, memory, gpus * MILLI, group
-    present = np.arange(int(gpus.max())) < gpus[:, None]
-    return nodes, np.where(present, MILLI, 0).astype(np.int32)
+    return np.array(taken, dtype=np.int64).reshape(len(taken), len(names))

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import announce_compilation, jit, jit_allocating
-from hpcai.scheduling.rules import finish, reserve, rules_for, schedule, submit
+from hpcai.scheduling._jit import announce_compilation, jit
+from hpcai.scheduling.rules import finish, reserve, schedule, submit
 from hpcai.scheduling.state import State
 from hpcai.simulation.heap import heap_pop, heap_push
 
@@ -17,7 +17,7 @@ from hpcai.simulation.heap import heap_pop, heap_push
 CHUNK: Final = 20_000
 
 _COUNTS = np.dtype(
-    [("arrived", "i8"), ("arriving", "i8"), ("running", "i8"), ("boundary", "i8"), ("ended", "i8")],
+    [("arrived", "i8"), ("arriving", "i8"), ("running", "i8"), ("boundary", "i8"), ("ended", "i8"), ("begun", "i8")],
     align=True,
 )
 
@@ -69,11 +69,9 @@ def run(state: State, progress: Callable[[int], object] | None = None) -> None:
 
     ``progress`` is called from time to time with the number of jobs that have ended.
     """
-    advance = _advance_processors if state.nodes is None else _advance_nodes
-    announce_compilation(advance)
+    announce_compilation(_advance)
     events = make_events(state)
-    rules_for(state).on_reserve(state, -np.inf, False)  # what is reserved from the beginning on
-    while advance(state, events, CHUNK):
+    while _advance(state, events, CHUNK):
         if progress is not None:
             progress(int(events.counts["ended"][0]))
 
@@ -96,9 +94,13 @@ def _next_instant(st: State, ev: Events) -> float:
     return now
 
 
+@jit
 def _advance(st: State, ev: Events, instants: int) -> bool:
     """Handle up to ``instants`` instants; return whether any are left."""
     c = ev.counts[0]
+    if not c.begun:
+        c.begun = 1
+        reserve(st, -np.inf)  # what is reserved from the beginning on
     for _ in range(instants):
         now = _next_instant(st, ev)
         if now == np.inf:
@@ -119,11 +121,6 @@ def _advance(st: State, ev: Events, instants: int) -> bool:
             heap_push(ev.end_times, ev.end_jobs, c.running, now + st.jobs[j].run, j)
             c.running += 1
     return True
-
-
-# The same loop, compiled for either kind of machine: only nodes need functions that allocate.
-_advance_processors = jit(_advance)
-_advance_nodes = jit_allocating(_advance)
 
 
 @jit

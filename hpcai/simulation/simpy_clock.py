@@ -14,7 +14,7 @@ import simpy
 from simpy.events import Event, EventPriority, Timeout
 
 from hpcai.scheduling._jit import announce_compilation
-from hpcai.scheduling.rules import rules_for
+from hpcai.scheduling.rules import CHANGED, ENDED, RESERVED, SUBMITTED, on_event
 from hpcai.scheduling.state import State
 
 # SimPy handles events of one time by priority (URGENT 0, NORMAL 1): a pass comes after all others.
@@ -39,7 +39,6 @@ class JobFlow:
         self.state = state
         self.on_start = on_start
         self.on_end = on_end
-        self._rules = rules_for(state)
         self._pass_due = False
         self._run = state.jobs["run"].tolist()
         self._submit = state.jobs["submit"].tolist()
@@ -49,8 +48,8 @@ class JobFlow:
         for j in np.flatnonzero(after >= 0).tolist():
             self._followers.setdefault(int(after[j]), []).append(j)
         self._arrivals = iter(np.flatnonzero(after < 0).tolist())
-        announce_compilation(self._rules.on_finish)
-        self._rules.on_reserve(state, -np.inf, False)
+        announce_compilation(on_event)
+        on_event(state, RESERVED, -1, -np.inf, False)
         for edge in np.unique([state.windows["start"], state.windows["end"]]).tolist():
             if env.now <= edge < np.inf:
                 self._at(edge, self._reserve)
@@ -59,7 +58,7 @@ class JobFlow:
     def request_pass(self) -> None:
         """Have one scheduling pass run at this instant, after every other event of it."""
         if self._may_pass():
-            self._begin(self._rules.on_change(self.state, self.env.now, True))
+            self._begin(on_event(self.state, CHANGED, -1, self.env.now, True))
 
     def _may_pass(self) -> bool:
         """Return whether a pass may run at once; if something else is due at this instant, defer it to the end."""
@@ -88,7 +87,7 @@ class JobFlow:
         self._follow(event)
 
     def _follow(self, event: Event) -> None:
-        self._begin(self._rules.on_submit(self.state, event._value, self.env.now, self._may_pass()))
+        self._begin(on_event(self.state, SUBMITTED, event._value, self.env.now, self._may_pass()))
 
     def _end(self, event: Event) -> None:
         j: int = event._value
@@ -96,10 +95,10 @@ class JobFlow:
             self.on_end(j)
         for follower in self._followers.get(j, ()):
             self._at(self.env.now + self._think[follower], self._follow, follower)
-        self._begin(self._rules.on_finish(self.state, j, self.env.now, self._may_pass()))
+        self._begin(on_event(self.state, ENDED, j, self.env.now, self._may_pass()))
 
     def _reserve(self, event: Event) -> None:
-        self._begin(self._rules.on_reserve(self.state, self.env.now, self._may_pass()))
+        self._begin(on_event(self.state, RESERVED, -1, self.env.now, self._may_pass()))
 
     def _pass(self, event: Event) -> None:
         self._pass_due = False
