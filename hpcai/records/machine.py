@@ -29,7 +29,8 @@ def infer_machine(trace: Trace) -> Machine:
     Its size is the peak of recorded concurrent use. Where the log has no start times it is the size that the
     work would use to 80 % from the first submission to the last. Either way it holds the largest job. With
     GPUs the machine is counted by node, a node being as large as the largest share of a job on one node;
-    where node counts are unknown it has 8 GPUs. All are lower bounds: what stood idle leaves no mark.
+    where node counts are unknown it has 8 GPUs. Jobs that name GPU models get nodes with the first of these.
+    All are lower bounds: what stood idle leaves no mark.
 
     Raises InputError if no job has a size.
     """
@@ -40,7 +41,8 @@ def infer_machine(trace: Trace) -> Machine:
         if processors == 0:
             raise InputError(f"{trace.name}: no job has a size, so the machine cannot be inferred: name one")
         return Machine.by_processors(processors, name=name)
-    return Machine(name=name, groups=(_like_nodes(jobs),))
+    kind = jobs["gpu_kind"].astype("str").str.split("|").str[0]
+    return Machine(name=name, groups=tuple(_like_nodes(jobs[kind == k], k) for k in sorted(set(kind))))
 
 
 def needed(jobs: pd.DataFrame, resource: str) -> int:
@@ -68,25 +70,26 @@ def _mean_use(jobs: pd.DataFrame, amount: npt.NDArray[np.float64]) -> float:
     return work / span / ASSUMED_UTILISATION if span > 0 else 0.0
 
 
-def _like_nodes(jobs: pd.DataFrame) -> NodeGroup:
+def _like_nodes(jobs: pd.DataFrame, kind: str) -> NodeGroup:
     """Return nodes on which every job fits as it is spread: over its nodes, or as few as have its GPUs."""
     gpus, processors, memory = (
         np.nan_to_num(jobs[column].to_numpy(dtype=np.float64)) for column in ("gpus", "processors", "memory")
     )
     nodes = jobs["nodes"].to_numpy(dtype=np.float64)
-    per_node = ASSUMED_GPUS_PER_NODE
+    per_node = ASSUMED_GPUS_PER_NODE if (gpus > 0).any() else 0
     if (gpus[nodes > 0] > 0).any():
         per_node = int(np.ceil((gpus / np.maximum(nodes, 1.0))[nodes > 0].max()))
-    nodes = np.where(nodes > 0, nodes, np.maximum(np.ceil(gpus / per_node), 1.0))
+    nodes = np.where(nodes > 0, nodes, np.maximum(np.ceil(gpus / max(per_node, 1)), 1.0))
     cpus = max(int(np.ceil((processors / nodes).max())), 1)
     return NodeGroup(
-        name="node",
+        name=f"node-{kind}" if kind else "node",
         count=max(
-            math.ceil(needed(jobs, "gpus") / per_node),
+            math.ceil(needed(jobs, "gpus") / max(per_node, 1)),
             math.ceil(needed(jobs, "processors") / cpus),
             int(nodes.max()),
         ),
         cpus=cpus,
         memory_gib=max(math.ceil((memory / nodes).max() / _GIB), 1),
         gpus=per_node,
+        gpu_kind=kind if per_node else "",
     )

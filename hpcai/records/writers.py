@@ -89,7 +89,7 @@ def _says_something(values: pd.Series[Any]) -> bool:
 def _swf_fields(jobs: pd.DataFrame) -> tuple[list[Any], list[str]]:
     """Return the 18 columns of an SWF file, and the header lines that name the numbered parties."""
     ids = jobs["job_id"]
-    numbered = ids.str.fullmatch(r"\d{1,15}").all() and ids.is_unique
+    numbered = ids.is_unique and all(map(_is_number, ids))
     number = ids.astype("int64") if numbered else pd.Series(np.arange(1, len(jobs) + 1))
     unknown = np.full(len(jobs), -1)
     left_queue = jobs["start"].where(jobs["run_time"].notna(), jobs["end"])
@@ -127,12 +127,17 @@ def _swf_fields(jobs: pd.DataFrame) -> tuple[list[Any], list[str]]:
 def _numbers(values: pd.Series[Any]) -> tuple[Any, dict[int, str]]:
     """Return a number for each value, -1 for '', and the names of those numbered here."""
     names = [str(name) for name in values.cat.categories]
-    if all((name.isdecimal() and str(int(name)) == name) or not name for name in names):
+    if all(not name or _is_number(name) for name in names):
         numbers, listed = [int(name) if name else -1 for name in names], {}
     else:
         numbers = [i if name else -1 for i, name in enumerate(names, start=1)]
         listed = {i: name for i, name in enumerate(names, start=1) if name}
     return np.array([*numbers, -1])[values.cat.codes], listed
+
+
+def _is_number(name: str) -> bool:
+    """Whether ``name`` is a number that SWF carries as it is: exact in float64, without leading zeros."""
+    return name.isascii() and name.isdecimal() and len(name) <= 15 and str(int(name)) == name
 
 
 def _lines(fields: list[Any]) -> bytes:

@@ -19,7 +19,7 @@ from hpcai.records import FORMATS, Trace, read_trace, write_parquet
 from hpcai.records.summary import describe
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("FUZZ", "60")), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("FUZZ", "40")), deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

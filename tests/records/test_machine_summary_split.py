@@ -20,7 +20,7 @@ from hpcai.records.machine import peak_use
 from hpcai.records.readers._table import canonical
 
 
-def make(**columns: list[Any]) -> Trace:
+def make(**columns: Any) -> Trace:
     trace = Trace.new("made", "test", {})
     n = len(columns["submit"])
     trace.jobs = canonical({name: np.array(values) for name, values in columns.items()}, np.arange(n))
@@ -60,6 +60,14 @@ def test_gpu_jobs_need_a_machine_of_nodes() -> None:
     assert (infer_machine(alone).total_gpus, infer_machine(alone).groups[0].gpus) == (32, 8)
     wide = infer_machine(make(submit=[0.0, 100], run_time=[100.0, 100], gpus=[1.0, 8], processors=[50.0, 8]))
     assert wide.groups[0].cpus == 50  # a job of unknown spread stays on as few nodes as have its GPUs
+
+
+def test_jobs_that_name_gpu_models_find_them() -> None:
+    kinds = np.array(["T4|V100", "V100", ""], dtype=object)
+    trace = make(submit=[0.0, 1, 2], run_time=[1.0, 1, 1], gpus=[4.0, 16, 0], processors=[1.0, 1, 9], gpu_kind=kinds)
+    groups = infer_machine(trace).groups
+    assert [(group.gpu_kind, group.gpus) for group in groups] == [("", 0), ("T4", 8), ("V100", 8)]
+    assert groups[2].count == 2
 
 
 def test_no_size_at_all() -> None:

@@ -91,6 +91,7 @@ def test_sacct_fields(sample: Sample) -> None:
     assert trace.origin == 1767225610
     assert trace.machine is not None
     assert (trace.machine.total_nodes, trace.machine.total_cpus, trace.machine.total_gpus) == (2, 16, 4)
+    assert [(group.name, group.gpu_kind) for group in trace.machine.groups] == [("v100-gpu2", "v100")]
 
 
 SHORT = "JobID|State|Submit|Start|End|NCPUS|JobName\n"

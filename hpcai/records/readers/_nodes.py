@@ -12,6 +12,7 @@ from hpcai.cluster.spec import Machine, NodeGroup
 from hpcai.records.readers._table import Floats
 
 _GIB = 2.0**30
+_ABSURD = 2.0**53  # such rows are bad, and say nothing about the machine
 
 
 def machine_listed(name: str, cpus: Floats, memory: Floats, gpus: Floats, kind: Sequence[str]) -> Machine | None:
@@ -48,6 +49,7 @@ def machine_seen(
     start: Floats,
     end: Floats,
     amounts: dict[str, Floats],
+    gpu_kind: Sequence[str],
 ) -> Machine | None:
     """Return the machine of the nodes seen, each with the most that jobs occupied on it at one time.
 
@@ -57,13 +59,15 @@ def machine_seen(
         start: of each job, in seconds.
         end: of each job, in seconds.
         amounts: what each job occupies in all: 'processors', 'gpus' and 'memory' (bytes).
+        gpu_kind: GPU model that each job was given, '' if the log does not say.
     """
     counts = np.array([len(names) for names in nodes], dtype=np.int64)
     job = np.repeat(np.arange(len(nodes)), counts)
     node, names = pd.factorize(np.array([name for names in nodes for name in names], dtype=object))
     if len(names) == 0:
         return None
-    known = ~(np.isnan(start) | np.isnan(end))[job]
+    sane = np.all([~(np.abs(amount) > _ABSURD) for amount in amounts.values()], axis=0)
+    known = (sane & np.isfinite(start) & np.isfinite(end))[job]
     job, node = job[known], node[known]
     instants = np.concatenate([end[job], start[job]])
     order = np.lexsort((instants, np.concatenate([node, node])))  # stable: an end comes before a start
@@ -71,7 +75,10 @@ def machine_seen(
         kind: _peaks(node, np.nan_to_num(amount[job] / counts[job]), order, len(names))
         for kind, amount in amounts.items()
     }
-    seen = pd.DataFrame({kind: np.ceil(peak - 1e-6).astype(np.int64) for kind, peak in peaks.items()})
+    seen = pd.DataFrame({kind: np.ceil(peak - 1e-6) for kind, peak in peaks.items()})
+    pairs = sorted({(row, gpu_kind[j]) for row, j in zip(node.tolist(), job.tolist(), strict=True)})
+    model = {row: kinds.split("|")[0] for row, kinds in pairs if kinds}
+    seen["gpu_kind"] = [model.get(row, "") for row in range(len(names))]
     return Machine(name=name, groups=tuple(_groups(seen)))
 
 
@@ -84,12 +91,12 @@ def _peaks(node: np.ndarray, share: Floats, order: np.ndarray, n: int) -> Floats
 
 
 def _groups(seen: pd.DataFrame) -> list[NodeGroup]:
-    """Return groups of like nodes: nodes of as many GPUs are alike, and have the CPUs of the fullest seen."""
+    """Return groups of like nodes: those of as many GPUs of one model, with the CPUs of the fullest of them."""
     groups = []
-    for gpus in sorted(set(seen["gpus"].tolist())):
-        like = seen[seen["gpus"] == gpus]
-        kind = f"gpu{gpus}" if gpus else "cpu"
+    for gpus, model in sorted({(int(n), model) for n, model in zip(seen["gpus"], seen["gpu_kind"], strict=True)}):
+        like = seen[(seen["gpus"] == gpus) & (seen["gpu_kind"] == model)]
+        name = "-".join(filter(None, [model, f"gpu{gpus}" if gpus else "cpu"]))
         memory = max(1, math.ceil(like["memory"].max() / _GIB))
         cpus = max(1, int(like["processors"].max()))
-        groups.append(NodeGroup(name=kind, count=len(like), cpus=cpus, memory_gib=memory, gpus=gpus))
+        groups.append(NodeGroup(name=name, count=len(like), cpus=cpus, memory_gib=memory, gpus=gpus, gpu_kind=model))
     return groups

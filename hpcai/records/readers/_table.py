@@ -155,7 +155,7 @@ def _merged(codes: npt.NDArray[np.int64], names: list[str]) -> Categories:
 def strings(values: Any) -> Any:
     """Return an array of strings; whole numbers become their digits, negative ones and nan (unknown) ''."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "if":
-        whole = np.nan_to_num(values, nan=-1.0).astype(np.int64)
+        whole = np.where(np.abs(values) <= _LARGEST, values, -1.0).astype(np.int64)
         return pa.array(whole, mask=whole < 0).cast(pa.string()).fill_null("")
     return values
 

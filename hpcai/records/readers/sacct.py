@@ -91,26 +91,50 @@ def _drop_steps(trace: Trace, table: Delimited) -> None:
 
 def fill(trace: Trace, table: Delimited) -> None:
     """Put jobs, machine and origin into ``trace``; ``table`` has sacct's columns, one row per job."""
-    times = {name: table.date(name) for name in _DATES}
-    elapsed = _elapsed(table)
     nodes = table.each("nodelist", _nodes)
-    never_ran = np.isnan(times["start"])
+    table.wrong |= np.array([names is None for names in nodes], dtype=bool)
+    trace.origin, times = _times(table, nodes)
+    columns, lines, wrong, nodes = _expand_arrays(_columns(table, times), table.lines, table.wrong, nodes)
+    _infer_machine(trace, columns, [names or [] for names in nodes])
+    if running := int(np.sum(columns["status"] == "running")):
+        trace.notes.append(f"{running} jobs were still running: their run time is that so far")
+    trace.notes.append("times have no zone and were taken as UTC")
+    trace.jobs = finish(
+        columns,
+        lines=lines,
+        bad=trace.bad_rows,
+        problems={NOT_A_NUMBER: wrong, REQUEUED: _repeated_later(columns["job_id"])},
+        unique=False,
+    )
+
+
+def _times(table: Delimited, nodes: list[list[str] | None]) -> tuple[float, dict[str, Floats]]:
+    """Return the origin, and submit, start, end and run time; a job that never had a node never ran."""
+    submit, eligible, start, end = (table.date(name) for name in ("submit", "eligible", "start", "end"))
+    elapsed = table.number("elapsedraw") if "elapsedraw" in table else table.convert("elapsed", _slurm.duration)
+    never_ran = np.isnan(start)
     if "nodelist" in table:  # older Slurm gives a job cancelled in the queue a start, but never a node
         never_ran |= np.array([names == [] for names in nodes], dtype=bool) & ~(elapsed > 0)
-    run_time = np.where(np.isnan(times["end"]), elapsed, times["end"] - times["start"])
-    counts = _Counts(table)
-    table.wrong |= np.array([names is None for names in nodes], dtype=bool)
-    origin, submit, (start, end) = rebase(_submit(times), times["start"], times["end"])
-    trace.origin = origin
-    start, run_time = np.where(never_ran, np.nan, start), np.where(never_ran, np.nan, run_time)
-    limit = "timelimitraw" if "timelimitraw" in table else "timelimit"
-    columns: dict[str, Any] = {
-        "job_id": table.text("jobid"),
+    run_time = np.where(np.isnan(end), elapsed, end - start)
+    submit = np.where(np.isnan(submit), eligible, submit)
+    submit = np.where(np.isnan(submit), start, submit)
+    # a job may become eligible after it was cancelled, or again when it is requeued
+    submit = np.where((eligible > submit) & ~(eligible > start) & ~(eligible > end), eligible, submit)
+    origin, submit, (start, end) = rebase(submit, start, end)
+    return origin, {
         "submit": submit,
-        "start": start,
+        "start": np.where(never_ran, np.nan, start),
         "end": end,
-        "run_time": run_time,
-        "requested_time": table.convert(limit, _slurm.limit),
+        "run_time": np.where(never_ran, np.nan, run_time),
+    }
+
+
+def _columns(table: Delimited, times: dict[str, Floats]) -> dict[str, Any]:
+    counts = _Counts(table)
+    return {
+        **times,
+        "job_id": table.text("jobid"),
+        "requested_time": table.convert("timelimitraw" if "timelimitraw" in table else "timelimit", _slurm.limit),
         "processors": counts.processors,
         "requested_processors": counts.requested_processors,
         "nodes": counts.nodes,
@@ -124,36 +148,15 @@ def fill(trace: Trace, table: Delimited) -> None:
         "qos": table.known("qos"),
         "status": np.array(table.each("state", _slurm.status), dtype=object),
     }
-    columns, lines, wrong, nodes = _expand_arrays(columns, table.lines, table.wrong, nodes)
-    earlier = _repeated_later(columns["job_id"])
+
+
+def _infer_machine(trace: Trace, columns: dict[str, Any], nodes: list[list[str]]) -> None:
     used = {name: columns[name] for name in ("processors", "gpus", "memory")}
-    seen = [names or [] for names in nodes]
-    ran_until = columns["start"] + columns["run_time"]
-    trace.machine = machine_seen(f"{trace.name} (nodes seen)", seen, columns["start"], ran_until, used)
+    end = columns["start"] + columns["run_time"]
+    name = f"{trace.name} (nodes seen)"
+    trace.machine = machine_seen(name, nodes, columns["start"], end, used, columns["gpu_kind"].tolist())
     if trace.machine is not None:
         trace.notes.append("the machine is inferred from the nodes that jobs ran on and what they took there")
-    if running := int(np.sum(columns["status"] == "running")):
-        trace.notes.append(f"{running} jobs were still running: their run time is that so far")
-    trace.notes.append("times have no zone and were taken as UTC")
-    trace.jobs = finish(
-        columns,
-        lines=lines,
-        bad=trace.bad_rows,
-        problems={NOT_A_NUMBER: wrong, REQUEUED: earlier},
-        unique=False,
-    )
-
-
-def _submit(times: dict[str, Floats]) -> Floats:
-    """Return when jobs became eligible, or were submitted where that is unknown or after the start."""
-    submit = np.where(np.isnan(times["submit"]), times["eligible"], times["submit"])
-    submit = np.where(np.isnan(submit), times["start"], submit)
-    eligible = times["eligible"]
-    return np.where((eligible > submit) & ~(eligible > times["start"]), eligible, submit)
-
-
-def _elapsed(table: Delimited) -> Floats:
-    return table.number("elapsedraw") if "elapsedraw" in table else table.convert("elapsed", _slurm.duration)
 
 
 def _nodes(text: str) -> list[str] | None:

@@ -48,7 +48,7 @@ def read(path: Path, *, gpu_tres: Sequence[int] = _FIRST_GPU) -> Trace:
     never_ran = np.isnan(start) | ((table.number("nodes_alloc") == 0) & ~(end > start))
     start = np.where(never_ran, np.nan, start)
     counts = _counts(table, gpu_tres)
-    trace.machine = machine_seen(f"{trace.name} (nodes seen)", nodes, start, end, counts)
+    trace.machine = machine_seen(f"{trace.name} (nodes seen)", nodes, start, end, counts, [""] * len(table))
     trace.notes.append(f"trackable resources {', '.join(map(str, gpu_tres))} were taken as GPUs")
     if trace.machine is not None:
         trace.notes.append("the machine is inferred from the nodes that jobs ran on and what they took there")
@@ -88,7 +88,7 @@ def _time(table: Delimited, name: str) -> Floats:
 
 
 def _status(table: Delimited) -> np.ndarray:
-    codes = np.nan_to_num(table.number("state"), nan=-1.0).astype(np.int64)
+    codes = np.clip(np.nan_to_num(table.number("state"), nan=-1.0), -1.0, _NO_VALUE).astype(np.int64)
     names = [_slurm.STATUS_CODE.get(int(code) & 0xFF, "unknown") if code >= 0 else "unknown" for code in codes]
     return np.array(names, dtype=object)
 
