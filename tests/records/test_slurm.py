@@ -129,6 +129,15 @@ def test_sacct_bar_in_the_job_name_is_repaired_and_a_short_row_is_not(tmp_path: 
     }
 
 
+def test_sacct_times_that_are_no_times(tmp_path: Path) -> None:
+    old = "1|COMPLETED|0001-01-01T00:00:00|2026-01-01T00:00:10|2026-01-01T00:00:20|1|a"
+    never = "2|CANCELLED|2026-01-01T00:00:00|1970-01-01T00:00:00|2026-01-01T00:00:20|1|a"
+    trace = read_trace(sacct(tmp_path, old, never))
+    assert trace.jobs["job_id"].tolist() == ["2"]
+    assert math.isnan(trace.jobs["start"][0])
+    assert trace.bad_rows.first_lines == {"a field is not a number": [2]}
+
+
 def test_sacct_running_job(tmp_path: Path) -> None:
     trace = read_trace(sacct(tmp_path, "1|RUNNING|2026-01-01T00:00:00|2026-01-01T00:00:10|Unknown|1|a"))
     assert trace.jobs["status"].tolist() == ["running"]

@@ -112,9 +112,10 @@ def test_bad_rows_are_counted_by_reason_and_line(tmp_path: Path) -> None:
         line(job=7, submit=9, run=7, allocated=1.5),
         line(job=8, submit="nan", run=7, allocated=1),  # type: ignore[arg-type]
         line(job=9, submit=3, run=7, allocated=1),
+        line(job=7, submit=20, run=7, allocated=1),
     ]
     trace = read(tmp_path, "\n".join(rows))
-    assert trace.jobs["job_id"].tolist() == ["1", "9"]
+    assert trace.jobs["job_id"].tolist() == ["1", "9", "7"]  # job 7 is repeated, but only once is it any good
     assert trace.bad_rows.first_lines == {
         "fewer than 18 fields": [3],
         "a field is not a number": [4, 12],

@@ -136,7 +136,8 @@ def _cast(column: pa.Array) -> Floats | None:
 def unix_seconds(texts: Sequence[str] | Any) -> tuple[Floats, Mask]:
     """Return dates as Unix seconds, nan where unknown or wrong, and which are wrong.
 
-    Understands ISO 8601 with T or a blank, with or without a zone (then UTC), and plain Unix seconds.
+    Understands ISO 8601 with T or a blank, with or without a zone (then UTC), and plain Unix seconds. The first
+    second of 1970 is how programs write a time that they do not know; no log is older.
     """
     values = pc.utf8_trim_whitespace(pa.array(texts, type=pa.string()))
     dates = pc.match_substring_regex(values, _DATE).to_numpy(zero_copy_only=False)
@@ -144,13 +145,15 @@ def unix_seconds(texts: Sequence[str] | Any) -> tuple[Floats, Mask]:
     if dates.any():
         candidates = values.filter(pa.array(dates)).to_pandas()
         parsed = pd.to_datetime(candidates, format="ISO8601", utc=True, errors="coerce")
-        seconds[dates] = (parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    wrong = np.isnan(seconds)
-    for i in np.flatnonzero(wrong):
+        instants = parsed.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")  # reaches from year 1 to 9999
+        seconds[dates] = (instants - np.datetime64(0, "us")) / np.timedelta64(1, "s")
+        seconds[seconds == 0] = np.nan
+    wrong = ~(seconds > 0)
+    for i in np.flatnonzero(np.isnan(seconds)):
         text = values[i].as_py()
         if _UNIX.fullmatch(text):
             seconds[i] = float(text)
-        wrong[i] = np.isnan(seconds[i]) and not is_unknown(text)
+        wrong[i] = not (seconds[i] > 0 or is_unknown(text) or text.startswith("1970-01-01"))
     return seconds, wrong
 
 

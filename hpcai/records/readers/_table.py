@@ -53,13 +53,15 @@ def finish(
     reasons = dict(problems or {})
     for reason, wrong in _nonsense(numbers, len(lines), machine).items():
         reasons[reason] = reasons[reason] | wrong if reason in reasons else wrong
-    if unique and "job_id" in columns:
-        reasons[REPEATED] = np.asarray(pd.Index(columns["job_id"]).duplicated())
     good = np.ones(len(lines), dtype=bool)
     for reason, wrong in reasons.items():
         bad.add(reason, lines[good & wrong])
         good &= ~wrong
     rows = np.flatnonzero(good)
+    if unique and "job_id" in columns:
+        repeated = np.asarray(pd.Index(columns["job_id"][rows]).duplicated(), dtype=bool)
+        bad.add(REPEATED, lines[rows[repeated]])
+        rows = rows[~repeated]
     submit = numbers["submit"][rows]
     if np.any(submit[1:] < submit[:-1]):
         rows = rows[np.argsort(submit, kind="stable")]
@@ -113,13 +115,6 @@ def _nonsense(numbers: Mapping[str, Floats], n: int, machine: Machine | None) ->
     counts = [numbers[name] for name in ("processors", "requested_processors", "nodes") if name in numbers]
     broken = np.any([np.floor(count) < count for count in counts], axis=0) if counts else ~positive & False
     broken |= numbers.get("gpus", unknown) < 0
-    too_large = np.zeros(n, dtype=bool)
-    if machine is not None:
-        capacity = {"processors": machine.total_cpus}
-        if machine.by_node:
-            capacity |= {"nodes": machine.total_nodes, "gpus": machine.total_gpus}
-        for name, limit in capacity.items():
-            too_large |= numbers.get(name, unknown) > limit
     return {
         NOT_A_NUMBER: absurd,
         NO_SUBMIT: np.isnan(submit),
@@ -128,8 +123,21 @@ def _nonsense(numbers: Mapping[str, Floats], n: int, machine: Machine | None) ->
         START_BEFORE_SUBMIT: start < submit,
         END_BEFORE_START: end < start,
         NO_SIZE: (ran & ~positive) | broken,
-        TOO_LARGE: too_large,
+        TOO_LARGE: _too_large(numbers, n, machine),
     }
+
+
+def _too_large(numbers: Mapping[str, Floats], n: int, machine: Machine | None) -> Mask:
+    too_large = np.zeros(n, dtype=bool)
+    if machine is None:
+        return too_large
+    capacity = {"processors": machine.total_cpus}
+    if machine.by_node:
+        capacity |= {"nodes": machine.total_nodes, "gpus": machine.total_gpus}
+    for name, limit in capacity.items():
+        if name in numbers:
+            too_large |= numbers[name] > limit
+    return too_large
 
 
 def categories(values: Any) -> Categories:
