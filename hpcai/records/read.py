@@ -26,18 +26,7 @@ FORMATS: Final = {
     "acme": "Shanghai AI Laboratory Acme, CSV",
     "pai": "Alibaba PAI 2020, pai_job_table with pai_task_table, CSV",
 }
-_LOG_SUFFIXES: Final = (
-    "",
-    ".gz",
-    ".swf",
-    ".swf.gz",
-    ".csv",
-    ".csv.gz",
-    ".parquet",
-    ".json",
-    ".json.gz",
-    ".txt",
-)
+_LOGS: Final = (".swf", ".csv", ".parquet", ".txt", ".log", ".events", ".gz", ".xz", ".bz2")
 
 
 def read_trace(source: str | Path, *, format: str | None = None, strict: bool = False, **options: Any) -> Trace:
@@ -87,17 +76,17 @@ def guess_format(path: Path) -> str:
 
 def find(source: str | Path) -> Path:
     """Return the file that ``source`` names: a path, ``sample:NAME``, or the name of a packaged trace."""
+    from hpcai.records.readers._source import stem
+
     text = str(source)
     name = text.removeprefix("sample:")
     if name == text and Path(text).exists():
         if Path(text).is_dir():
             raise InputError(f"{text}: is a directory, expected a file")
         return Path(text)
-    folder = samples_folder()
-    if name and Path(name).name == name and folder is not None:
-        for suffix in _LOG_SUFFIXES:
-            if (folder / (name + suffix)).is_file():
-                return folder / (name + suffix)
+    for sample in _samples():
+        if name in (sample.name, stem(sample)):
+            return sample
     if name != text:
         raise InputError(f"{text}: no such sample; there are: {', '.join(sample_names()) or 'none'}")
     raise InputError(f"{text}: no such file, nor a sample that ships with hpcai")
@@ -112,9 +101,12 @@ def samples_folder() -> Path | None:
 
 def sample_names() -> list[str]:
     """Return the file names of the traces that ship with hpcai."""
+    return [sample.name for sample in _samples()]
+
+
+def _samples() -> list[Path]:
     folder = samples_folder()
-    files = [] if folder is None else [file.name for file in folder.iterdir() if file.is_file()]
-    return sorted(name for name in files if not name.lower().endswith((".md", ".yaml", ".json.license", ".py")))
+    return [] if folder is None else sorted(path for path in folder.iterdir() if path.name.endswith(_LOGS))
 
 
 def _reader(name: str) -> ModuleType:

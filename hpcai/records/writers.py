@@ -57,9 +57,13 @@ def write_swf(trace: Trace, path: Path | str) -> None:
 
     GPUs, nodes, tenants, qualities of service and statuses beyond completed, failed and cancelled cannot be
     carried; a note in the header says which of them the trace had. Users, groups, queues and partitions that
-    are not numbers are numbered, and listed in the header. Job ids that are not numbers become 1, 2, ...
+    are not numbers are numbered, and listed in the header. Job ids that are not numbers become 1, 2, ... Where no
+    job has processors, as in logs of GPUs alone, GPUs are written as processors.
     """
-    jobs = trace.jobs
+    jobs, machine = trace.jobs, trace.machine
+    by_gpu = bool((jobs["gpus"] > 0).any()) and not (jobs["processors"] > 0).any()
+    if by_gpu:
+        jobs = jobs.assign(processors=np.ceil(jobs["gpus"]).astype(np.int64))
     header = [
         "Version: 2.2",
         f"Computer: {trace.name}",
@@ -69,10 +73,13 @@ def write_swf(trace: Trace, path: Path | str) -> None:
     ]
     if np.isfinite(trace.origin):
         header.append(f"UnixStartTime: {_plain(trace.origin)}")
-    if trace.machine is not None:
-        header += [f"Installation: {trace.machine.name}", f"MaxProcs: {trace.machine.total_cpus}"]
-        if trace.machine.total_nodes:
-            header.append(f"MaxNodes: {trace.machine.total_nodes}")
+    if machine is not None:
+        processors = machine.total_gpus if by_gpu else machine.total_cpus
+        header += [f"Installation: {machine.name}", f"MaxProcs: {processors}"]
+        if machine.total_nodes:
+            header.append(f"MaxNodes: {machine.total_nodes}")
+    if by_gpu:
+        header.append("Note: processors are GPUs")
     fields, names = _swf_fields(jobs)
     header += names
     if lost := [name for name in _NOT_IN_SWF if _says_something(jobs[name])]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpcai.cluster import Machine
+from hpcai.cluster import Machine, Reservation
 from hpcai.errors import InputError
 from hpcai.records import Trace, read_trace, write_parquet, write_swf, write_trace
 from hpcai.records.readers._table import canonical
@@ -105,6 +105,22 @@ def test_swf_numbers_names_and_says_what_it_loses(sample: Callable[[str], Path],
     assert back["memory"].tolist() == trace.jobs["memory"].tolist()
     for column in ("submit", "start", "run_time", "processors", "status"):
         assert back[column].equals(trace.jobs[column])
+
+
+def test_swf_of_gpus_alone(sample: Callable[[str], Path], tmp_path: Path) -> None:
+    trace = read_trace(sample("philly"))
+    write_swf(trace, tmp_path / "t.swf")
+    assert "; Note: processors are GPUs\n" in (tmp_path / "t.swf").read_text()
+    back = read_trace(tmp_path / "t.swf")
+    assert back.jobs["processors"].tolist() == [8]
+    assert back.origin == trace.origin
+
+
+def test_parquet_keeps_a_reservation_without_end(sample: Callable[[str], Path], tmp_path: Path) -> None:
+    trace = read_trace(sample("swf"))
+    trace.machine = Machine(name="m", processors=128, reservations=(Reservation(start=5.0, processors=3),))
+    write_parquet(trace, tmp_path / "t.parquet")
+    assert read_trace(tmp_path / "t.parquet").equals(trace)
 
 
 def test_the_same_trace_gives_the_same_bytes(sample: Callable[[str], Path], tmp_path: Path) -> None:
