@@ -1,19 +1,19 @@
-"""Lines of numbers separated by blanks, split and converted by compiled code."""
+"""Lines of numbers separated by blanks: all at once where every line is sound, else line by line."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
+import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-_NEWLINE: Final = 10
-_BLANK: Final = 32  # this character and all below it separate fields
-_EXACT: Final = 1 << 53  # integers up to here, over powers of ten up to 22, divide to the nearest float64
-_POWERS: Final = 10.0 ** np.arange(23)
+NUMBER: Final = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -27,87 +27,80 @@ class NumberLines:
 
 def parse(data: bytes, width: int, comment: bytes) -> NumberLines:
     """Return the first ``width`` fields of every line that does not begin with ``comment``."""
-    capacity = data.count(b"\n") + 1
-    values = np.full((width, capacity), np.nan)
-    lines, fields, offsets = (np.zeros(capacity, dtype=np.int64) for _ in range(3))
-    buffer = np.frombuffer(data, dtype=np.uint8)
-    n = _parse(buffer, comment[0], _POWERS, values, lines, fields, offsets)
-    result = NumberLines(values[:, :n], lines[:n], fields[:n])
-    _parse_rare(data, offsets[:n], result)
-    return result
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return _all_at_once(data, width, comment) or _line_by_line(data, width, comment)
 
 
-def _parse_rare(data: bytes, offsets: npt.NDArray[np.int64], result: NumberLines) -> None:
-    """Fill in the numbers that the compiled code leaves to Python: long mantissas and large exponents."""
-    width = len(result.values)
-    present = np.arange(width)[:, None] < result.fields
-    for row in np.flatnonzero((np.isnan(result.values) & present).any(axis=0)):
-        end = data.find(b"\n", offsets[row])
-        tokens = data[offsets[row] : end if end >= 0 else None].split()[:width]
-        for i, token in enumerate(tokens):
-            result.values[i, row] = _number(token)
-
-
-def _number(token: bytes) -> float:
+def _all_at_once(data: bytes, width: int, comment: bytes) -> NumberLines | None:
+    """Return the lines if all have as many fields as the first, at least ``width``, all numbers; else None."""
+    first = _first_row(data, comment)
+    if len(first) < width or b"\0" in data:
+        return None
     try:
-        value = float(token)
+        table = pd.read_csv(
+            io.BytesIO(data),
+            sep=r"\s+",
+            header=None,
+            names=list(range(len(first))),
+            usecols=list(range(width)),
+            dtype=np.float64,
+            comment=comment.decode(),
+            quoting=csv.QUOTE_NONE,
+            encoding="latin-1",  # of comments; all else is digits
+        )
+    except (ValueError, OverflowError):  # among them pandas' ParserError
+        return None
+    values = np.ascontiguousarray(table.to_numpy().T)
+    if not np.isfinite(values).all():
+        return None
+    lines = _row_lines(data, comment, values.shape[1])
+    if len(lines) != values.shape[1]:
+        return None
+    return NumberLines(values, lines, np.full(len(lines), len(first)))
+
+
+def _first_row(data: bytes, comment: bytes) -> list[bytes]:
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = end if end >= 0 else len(data)
+        line = data[start:end].lstrip()
+        if line and not line.startswith(comment):
+            return line.split()
+        start = end + 1
+    return []
+
+
+def _row_lines(data: bytes, comment: bytes, n: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of the lines that are rows, of which there should be ``n``."""
+    last = data.rstrip().count(b"\n") + 1
+    above = data[: data.rfind(comment) + 1].count(b"\n") + 1 if comment in data else 0
+    if last - above == n:  # no line between the comments at the top and the last is blank
+        return np.arange(above + 1, last + 1)
+    lines = (line.lstrip() for line in data.split(b"\n"))
+    return np.array([i for i, line in enumerate(lines, 1) if line and not line.startswith(comment)], dtype=np.int64)
+
+
+def _line_by_line(data: bytes, width: int, comment: bytes) -> NumberLines:
+    rows, lines, fields = [], [], []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        tokens = line.split()
+        if tokens and not tokens[0].startswith(comment):
+            row = _numbers(tokens[:width])
+            rows.append(row + [math.nan] * (width - len(row)))
+            lines.append(number)
+            fields.append(len(tokens))
+    values = np.array(rows, dtype=np.float64).reshape(len(rows), width).T
+    values = np.where(np.isfinite(values), values, np.nan)
+    return NumberLines(values, np.array(lines, dtype=np.int64), np.array(fields, dtype=np.int64))
+
+
+def _numbers(tokens: list[bytes]) -> list[float]:
+    try:
+        numbers = [float(token) for token in tokens]
     except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
-_bytes = numba.types.Array(numba.uint8, 1, "C", readonly=True)
-_integers = numba.int64[::1]
-
-
-@numba.njit(  # the signature compiles it, or loads it from the cache, once and for all at import
-    numba.int64(_bytes, numba.int64, numba.float64[::1], numba.float64[:, ::1], *[_integers] * 3), cache=True
-)
-def _parse(
-    data: Any, comment: int, powers: Any, values: Any, lines: Any, fields: Any, offsets: Any
-) -> int:  # pragma: no cover - compiled
-    """Fill the arrays and return the number of rows; nan stands for what is not a short plain number."""
-    n, width = len(data), len(values)
-    i, line, row = 0, 1, 0
-    while i < n:
-        offsets[row] = i
-        field = 0
-        while i < n and data[i] != _NEWLINE:
-            if data[i] <= _BLANK:
-                i += 1
-                continue
-            if field == 0 and data[i] == comment:
-                while i < n and data[i] != _NEWLINE:
-                    i += 1
-                break
-            sign = 1.0
-            if data[i] == 45 or data[i] == 43:  # - +
-                if data[i] == 45:
-                    sign = -1.0
-                i += 1
-            mantissa, digits, decimals, points = 0, 0, 0, 0
-            while i < n:
-                c = data[i]
-                if 48 <= c <= 57:
-                    if digits < 18:
-                        mantissa = mantissa * 10 + (c - 48)
-                    digits += 1
-                    decimals += points
-                elif c == 46:  # .
-                    points += 1
-                else:
-                    break
-                i += 1
-            plain = i >= n or data[i] <= _BLANK
-            while i < n and data[i] > _BLANK:
-                i += 1
-            if field < width and plain and 0 < digits <= 18 and points <= 1 and mantissa <= _EXACT:
-                values[field, row] = sign * mantissa / powers[decimals]
-            field += 1
-        if field > 0:
-            lines[row] = line
-            fields[row] = field
-            row += 1
-        line += 1
-        i += 1
-    return row
+        numbers = []
+    if numbers and not any(b"_" in token for token in tokens):  # Python reads 1_000
+        return numbers
+    return [float(token) if NUMBER.fullmatch(token) else math.nan for token in tokens]

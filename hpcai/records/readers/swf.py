@@ -15,7 +15,7 @@ import pandas as pd
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import FormatError, InputError
-from hpcai.records.readers import _numbers
+from hpcai.records.readers._numbers import NUMBER, NumberLines, parse
 from hpcai.records.readers._source import load, whole_lines
 from hpcai.records.readers._table import NOT_A_NUMBER, Floats, Mask, finish, statuses
 from hpcai.records.schema import Trace
@@ -37,8 +37,7 @@ def matches(head: bytes) -> bool:
     for line in head.split(b"\n"):
         if line.strip() and not line.lstrip().startswith(b";"):
             fields = line.split()
-            row = _numbers.parse(line, FIELDS, b";").values if len(fields) >= FIELDS else np.array([np.nan])
-            return not np.isnan(row).any()
+            return len(fields) >= FIELDS and all(NUMBER.fullmatch(field) for field in fields[:FIELDS])
     return False
 
 
@@ -66,7 +65,7 @@ def read(
     source = load(path)
     trace = Trace.new(source.name, "swf", source.sha256)
     data = whole_lines(source, trace.bad_rows)
-    table = _numbers.parse(data, FIELDS, b";")
+    table = parse(data, FIELDS, b";")
     whole = (table.fields >= FIELDS) & ~np.isnan(table.values).any(axis=0)
     if not whole.any():
         raise FormatError(f"{path}: {_what_is_there(table)}, expected SWF: {FIELDS} numbers on a line")
@@ -171,7 +170,7 @@ def fill(
     )
 
 
-def _what_is_there(table: _numbers.NumberLines) -> str:
+def _what_is_there(table: NumberLines) -> str:
     if len(table.lines) == 0:
         return "found no line that is not a comment"
     most = int(table.fields.max())
