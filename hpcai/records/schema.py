@@ -64,21 +64,21 @@ JOB_COLUMNS: Final = (
 )
 
 
+def unknown(column: Column, n: int) -> Any:
+    """Return ``n`` times the 'unknown' value of ``column``, in its canonical dtype."""
+    if column.dtype == "float64":
+        return np.full(n, 0.0 if column.name == "gpus" else np.nan)
+    if column.dtype == "int64":
+        return np.zeros(n, dtype=np.int64)
+    if column.dtype == "str":
+        return pd.array(pa.repeat("", n), dtype="str")
+    names = ["unknown" if column.name == "status" else ""] if n else []
+    return pd.Categorical.from_codes(np.zeros(n, dtype=np.int8), pd.Index(names, dtype="str"))
+
+
 def empty_jobs(n: int) -> pd.DataFrame:
     """Return a jobs table of ``n`` rows with every column at its 'unknown' value and canonical dtype."""
-    data: dict[str, object] = {}
-    for column in JOB_COLUMNS:
-        if column.dtype == "float64":
-            data[column.name] = np.full(n, 0.0 if column.name == "gpus" else np.nan)
-        elif column.dtype == "int64":
-            data[column.name] = np.zeros(n, dtype=np.int64)
-        elif column.dtype == "category":
-            unknown = pd.Index(["unknown" if column.name == "status" else ""], dtype="str")
-            codes = np.zeros(n, dtype=np.int8)
-            data[column.name] = pd.Categorical.from_codes(codes, unknown).remove_unused_categories()
-        else:
-            data[column.name] = pd.array(pa.repeat("", n), dtype="str")
-    return pd.DataFrame(data)
+    return pd.DataFrame({column.name: unknown(column, n) for column in JOB_COLUMNS})
 
 
 @dataclass

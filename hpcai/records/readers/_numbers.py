@@ -74,7 +74,7 @@ def _first_row(data: bytes, comment: bytes) -> list[bytes]:
 
 def _row_lines(data: bytes, comment: bytes, n: int) -> npt.NDArray[np.int64]:
     """Return the numbers of the lines that are rows, of which there should be ``n``."""
-    last = data.rstrip().count(b"\n") + 1
+    last = data.count(b"\n") + (not data.endswith(b"\n"))
     above = data[: data.rfind(comment) + 1].count(b"\n") + 1 if comment in data else 0
     if last - above == n:  # no line between the comments at the top and the last is blank
         return np.arange(above + 1, last + 1)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hpcai.cluster.spec import Machine
-from hpcai.records.schema import JOB_COLUMNS, BadRows, empty_jobs
+from hpcai.records.schema import JOB_COLUMNS, BadRows, Column, unknown
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -70,21 +70,29 @@ def finish(
 
 def canonical(columns: Mapping[str, Any], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     """Return ``rows`` of ``columns`` with the canonical dtypes, missing columns filled as unknown."""
-    jobs = empty_jobs(len(rows))
-    for column in JOB_COLUMNS:
-        if column.name not in columns:
-            continue
-        values = columns[column.name]
-        if column.dtype == "int64":
-            whole = np.nan_to_num(np.asarray(values, dtype=np.float64)[rows], nan=0.0)
-            jobs[column.name] = np.maximum(whole, 0.0).astype(np.int64)
-        elif column.dtype == "float64":
-            jobs[column.name] = _tidy(column.name, np.asarray(values, dtype=np.float64)[rows])
-        elif column.dtype == "category":
-            jobs[column.name] = categories(values)[rows].remove_unused_categories()
-        else:
-            jobs[column.name] = pd.array(strings(values), dtype="str")[rows]
-    return jobs
+    return pd.DataFrame({column.name: _canonical_column(column, columns, rows) for column in JOB_COLUMNS})
+
+
+def _canonical_column(column: Column, columns: Mapping[str, Any], rows: npt.NDArray[np.int64]) -> Any:
+    if column.name not in columns:
+        return unknown(column, len(rows))
+    values = columns[column.name]
+    if column.dtype == "int64":
+        whole = np.nan_to_num(np.asarray(values, dtype=np.float64)[rows], nan=0.0)
+        return np.maximum(whole, 0.0).astype(np.int64)
+    if column.dtype == "float64":
+        return _tidy(column.name, np.asarray(values, dtype=np.float64)[rows])
+    if column.dtype == "str":
+        return pd.array(strings(values), dtype="str")[rows]
+    names = categories(values)
+    return _used(np.asarray(names.codes)[rows], names.categories)
+
+
+def _used(codes: npt.NDArray[Any], names: pd.Index[str]) -> Categories:
+    """Return the categorical of ``names[codes]`` without names that no row has."""
+    used = np.bincount(codes, minlength=len(names)) > 0
+    new = np.cumsum(used) - 1
+    return pd.Categorical.from_codes(new[codes], names[used])
 
 
 def _tidy(name: str, values: Floats) -> Floats:
@@ -106,15 +114,15 @@ def _is_number(name: str) -> bool:
 
 
 def _nonsense(numbers: Mapping[str, Floats], n: int, machine: Machine | None) -> dict[str, Mask]:
-    unknown = np.full(n, np.nan)
-    submit, start, end, run_time = (numbers.get(name, unknown) for name in ("submit", "start", "end", "run_time"))
+    missing = np.full(n, np.nan)
+    submit, start, end, run_time = (numbers.get(name, missing) for name in ("submit", "start", "end", "run_time"))
     sizes = [numbers[name] for name in ("processors", "nodes", "gpus") if name in numbers]
     ran = ~np.isnan(run_time)
     positive = np.any([size > 0 for size in sizes], axis=0) if sizes else np.zeros(n, dtype=bool)
     absurd = np.any([np.abs(values) > _LARGEST for values in numbers.values()], axis=0)
     counts = [numbers[name] for name in ("processors", "requested_processors", "nodes") if name in numbers]
     broken = np.any([np.floor(count) < count for count in counts], axis=0) if counts else ~positive & False
-    broken |= numbers.get("gpus", unknown) < 0
+    broken |= numbers.get("gpus", missing) < 0
     return {
         NOT_A_NUMBER: absurd,
         NO_SUBMIT: np.isnan(submit),
@@ -156,8 +164,7 @@ def _merged(codes: npt.NDArray[np.int64], names: list[str]) -> Categories:
     """Return the categorical of ``names[codes]`` where several codes may have one name; nan (-1) is ''."""
     where = {name: i for i, name in enumerate(sorted({*names, ""}))}
     new = np.array([*(where[name] for name in names), where[""]], dtype=np.int64)
-    named: Categories = pd.Categorical.from_codes(new[codes], pd.Index(list(where), dtype="str"))
-    return named.remove_unused_categories()
+    return pd.Categorical.from_codes(new[codes], pd.Index(list(where), dtype="str"))
 
 
 def strings(values: Any) -> Any:
