@@ -233,10 +233,17 @@ def _print_summary(summary: dict[str, Any]) -> None:
         console.print(f"note: {note}", style="dim", markup=False, highlight=False)
 
 
+_PLURALS: Final = {"qos": "qualities of service"}
+
+
 def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Return title and text of what is said in one line each."""
     statuses = ", ".join(f"{name} {share:.1%}" for name, share in summary["status"].items())
-    parties = ", ".join(f"{count} {name}s" for name, count in summary["distinct"].items() if count)
+    parties = ", ".join(
+        f"{count} {name if count == 1 else _PLURALS.get(name, name + 's')}"
+        for name, count in summary["distinct"].items()
+        if count
+    )
     facts = [
         ("trace", f"{summary['name']} ({summary['format']})"),
         ("jobs", f"{summary['jobs']:,}, of which {summary['never_ran']:,} never ran"),
