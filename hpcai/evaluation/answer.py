@@ -29,6 +29,13 @@ def answer(ranking: Ranking, source: Input, config: EvaluationConfig) -> str:
     best = ranking.best
     value = quantity(best.value, ranking.objective.unit)
     quality = ranking.objective.name.replace("_", " ").replace("p95", "95th percentile")
+    competing = [row for row in ranking.rows if row.rank is not None]
+    if len(competing) > 1 and all(row.value == best.value for row in competing):
+        hint = "" if config.windows == "all" else "; longer windows, or the whole log as one, may"
+        return (
+            f"{where_phrase(source, config)}, the policies do not differ: each would have given a {quality} of "
+            f"{value}. The jobs that are replayed together do not fill the machine{hint}."
+        )
     text = f"{where_phrase(source, config)}, {best.entry.label} would have given a {quality} of {value}"
     comparisons = _comparisons(ranking, began_busy=source.windows[0].first > 0)
     text += f", {' and '.join(comparisons)}." if comparisons else "."

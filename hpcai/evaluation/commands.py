@@ -70,16 +70,20 @@ def _print(evaluation: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from hpcai.evaluation.tables import ranking_table
+    from hpcai.evaluation.humanise import ratio
+    from hpcai.evaluation.tables import metric_text
 
     console = Console(highlight=False)
     for name, ranking in evaluation.rankings.items():
         console.print(f"\n{evaluation.answers[name]}\n", markup=False)
-        shown = ranking_table(ranking)
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for i, (heading, _) in enumerate(shown.headings):
-            table.add_column(heading.replace(" to ", " to\n"), justify="right" if i else "left", no_wrap=True)
-        for row in shown.rows:
-            table.add_row(*(cell.text for cell in row.cells), style="bold" if row.kind == "best" else None)
+        table.add_column("policy", overflow="fold")
+        objective = ranking.objective.name
+        headings = [objective.replace("_", " "), f"ratio to\n{ranking.baseline.label}"]
+        for heading in [*headings, "ratio to what\nwas recorded"] if ranking.recorded else headings:
+            table.add_column(heading, justify="right", no_wrap="\n" in heading)
+        for row in ranking.rows:
+            ratios = [ratio(of) for of in (row.to_baseline, row.to_recorded) if of is not None]
+            table.add_row(row.entry.label, metric_text(objective, row.value), *ratios)
         console.print(table)
     console.print(f"\nReport: {evaluation.report}", markup=False, soft_wrap=True)

@@ -110,7 +110,11 @@ def over_time(loads: dict[Entry, Load], machine: Machine) -> Figure:
         data.append(looks | below | {"y": packed(queue)})
     layout = {
         "xaxis": {"title": {"text": f"{unit} since the window's first submission"}, "anchor": "y2"},
-        "yaxis": {"title": {"text": f"{used} in use, %"}, "domain": [0.56, 1], "rangemode": "tozero"},
+        "yaxis": {
+            "title": {"text": f"{'GPUs' if used == 'gpus' else used} in use, %"},
+            "domain": [0.56, 1],
+            "rangemode": "tozero",
+        },
         "yaxis2": {"title": {"text": "jobs waiting"}, "domain": [0, 0.44], "rangemode": "tozero"},
         "hovermode": "x unified",
     }

@@ -21,6 +21,7 @@ GROUP_COLUMNS = (
     "mean_wait",
     "mean_bounded_slowdown",
     "processor_hours",
+    "gpu_hours",
 )
 
 
@@ -56,7 +57,8 @@ def pooled_jobs(source: Input, entry: Entry, folder: Folder, warmup: int) -> pd.
 
 def group_table(pool: pd.DataFrame, source: Input, entry: Entry) -> pd.DataFrame:
     """Return the means of ``pool`` by user, tenant and class, in GROUP_COLUMNS; unknown groups left out."""
-    pool = pool.assign(processor_hours=pool["processors"] * pool["run_time"] / 3600)
+    hours = pool["run_time"] / 3600
+    pool = pool.assign(processor_hours=pool["processors"] * hours, gpu_hours=pool["gpus"] * hours)
     parts = []
     for kind in ("user", "tenant", "class"):
         known = pool[pool[kind] != ""]
@@ -65,6 +67,7 @@ def group_table(pool: pd.DataFrame, source: Input, entry: Entry) -> pd.DataFrame
             mean_wait=("wait", "mean"),
             mean_bounded_slowdown=("bounded_slowdown", "mean"),
             processor_hours=("processor_hours", "sum"),
+            gpu_hours=("gpu_hours", "sum"),
         )
         frame = means.reset_index(names="group").assign(
             trace=source.name, policy=entry.name, backfill=entry.backfill, kind=kind

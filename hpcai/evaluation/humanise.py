@@ -16,8 +16,7 @@ def number(value: float) -> str:
         return "–"
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, digits):.{max(digits, 0)}f}"
+    return _significant(value, 3)
 
 
 def duration(seconds: float) -> str:
@@ -62,4 +61,12 @@ def ratio(value: Ratio) -> str:
 
 
 def _factor(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else number(value)
+    if value >= 10:
+        return number(value)
+    return f"{value:.2f}" if value >= 0.1 or value == 0 else _significant(value, 2)
+
+
+def _significant(value: float, digits: int) -> str:
+    """Return ``value`` with that many digits from the first that is not zero, never in powers of ten."""
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:.{max(digits - 1 - math.floor(math.log10(abs(rounded))), 0)}f}"

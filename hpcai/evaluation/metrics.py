@@ -93,8 +93,8 @@ def _registry() -> dict[str, Metric]:
             "delayed_past_fair_start",
             "1",
             "lower",
-            "Share of jobs that started after their fair start time: their start under FCFS with "
-            "conservative backfilling and perfect estimates.",
+            "Share of jobs that started after their fair start time: their start under FCFS with conservative "
+            "backfilling and perfect estimates (on a machine counted by node, of the first 100 jobs in the queue).",
             LEUNG,
         ),
         Metric(
@@ -215,6 +215,8 @@ def _usage(load: Load, schedule: pd.DataFrame, jobs: pd.DataFrame, machine: Mach
         resources.append(("gpu", "gpu_utilisation", "gpus", machine.total_gpus, load.gpus))
     for resource, utilisation, column, total, busy in resources:
         occupied = schedule[column].to_numpy(np.float64) * run_time
+        if not schedule[column].any() and len(resources) > 1:
+            continue  # a log of GPU jobs that says nothing of their processors
         idle = np.maximum(0.0, total - busy) * (load.queue > 0)
         used = load.integral(busy)
         result[utilisation] = used / (total * load.duration) if load.duration else np.nan

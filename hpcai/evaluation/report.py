@@ -159,7 +159,9 @@ class Chapter:
     @property
     def machine_table(self) -> tables.Table:
         """How the machine was used, and how fairly."""
-        return tables.overview_table("machine", tables.OF_MACHINE, self.means, self.ranking, self._whole_log)
+        resource = tables.OF_GPUS if self.source.machine.total_gpus else tables.OF_PROCESSORS
+        chosen = [*resource, *tables.OF_MACHINE]
+        return tables.overview_table("machine", chosen, self.means, self.ranking, self._whole_log)
 
     @property
     def _whole_log(self) -> bool:
@@ -188,13 +190,16 @@ class Chapter:
         return [table for table in found if table is not None]
 
     def served(self, kind: str) -> str:
-        """How many users or tenants fare better, the same and worse under the best policy."""
+        """How many users or tenants fare better, the same and worse under the best policy; '' if none are known."""
         frame = self._winners(kind)
+        if frame.empty:
+            return ""
         change = frame["y"] / frame["x"]
         better, worse = int((change < 1 - _SAME).sum()), int((change > 1 + _SAME).sum())
         return (
-            f"Against {self.compared[1].label}, {better} of {len(frame)} {kind}s fare better, {worse} worse, "
-            f"and {len(frame) - better - worse} within {_SAME:.0%}."
+            f"A dot is a {kind}, its size the number of jobs. Below the dotted line {self.compared[0].label} serves "
+            f"the {kind} better, above it worse. Against {self.compared[1].label}, {better} of {len(frame)} "
+            f"{kind}s fare better, {worse} worse, and {len(frame) - better - worse} within {_SAME:.0%}."
         )
 
     @cached_property

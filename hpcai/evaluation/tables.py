@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,18 +32,32 @@ OF_JOBS = {
     "killed": "killed at limit",
 }
 OF_MACHINE = {
-    "utilisation": "utilisation",
-    "gpu_utilisation": "GPU utilisation",
     "makespan": "makespan",
     "mean_queue_length": "mean queue length",
     "delayed_past_fair_start": "delayed past fair start",
     "jain_users": "Jain index, users",
+    "jain_tenants": "Jain index, tenants",
+}
+OF_PROCESSORS = {
+    "utilisation": "utilisation",
     "wasted_processor_hours": "processor-hours idle while jobs wait",
     "lost_processor_hours": "processor-hours lost",
 }
+OF_GPUS = {
+    "gpu_utilisation": "GPU utilisation",
+    "wasted_gpu_hours": "GPU-hours idle while jobs wait",
+    "lost_gpu_hours": "GPU-hours lost",
+}
+_HEADINGS = OF_JOBS | OF_MACHINE | OF_PROCESSORS | OF_GPUS
 _SHARES = {"utilisation", "gpu_utilisation", "delayed_past_fair_start"}
 _ONLY_IF_ANY = {"not_started", "killed"}
-_OF_ALL_JOBS = {"utilisation", "gpu_utilisation", "mean_queue_length", "wasted_processor_hours"}
+_OF_ALL_JOBS = {
+    "utilisation",
+    "gpu_utilisation",
+    "mean_queue_length",
+    "wasted_processor_hours",
+    "wasted_gpu_hours",
+}
 """Metrics that say nothing of a record of which only some jobs are seen."""
 
 
@@ -150,8 +165,8 @@ def _mark(shown: Ratio, scale: tuple[float, float]) -> Mark | None:
     return Mark(place(low), place(shown.value), place(high), place(1.0))
 
 
-def overview_table(name: str, chosen: dict[str, str], means: Means, ranking: Ranking, whole_log: bool) -> Table:
-    """Return the means over windows of the ``chosen`` metrics, given with their headings.
+def overview_table(name: str, chosen: Iterable[str], means: Means, ranking: Ranking, whole_log: bool) -> Table:
+    """Return the means over windows of the ``chosen`` metrics, as far as they are defined.
 
     Unless the ``whole_log`` was replayed, what would need all jobs on the machine is not shown of the record.
     """
@@ -167,7 +182,7 @@ def overview_table(name: str, chosen: dict[str, str], means: Means, ranking: Ran
         values = [(name, np.nan if name in unseen else means[ranked.entry].get(name, np.nan)) for name in shown]
         cells = [Cell(metric_text(name, value), value) for name, value in values]
         rows.append(Row([Cell(ranked.entry.label), *cells], entry_kind(ranked.entry, ranking)))
-    return Table(name, [("policy", ""), *((chosen[n], METRICS[n].definition) for n in shown)], rows)
+    return Table(name, [("policy", ""), *((_HEADINGS[n], METRICS[n].definition) for n in shown)], rows)
 
 
 def class_table(groups: pd.DataFrame, ranking: Ranking) -> Table:
@@ -194,12 +209,14 @@ def group_table(groups: pd.DataFrame, kind: str, shown: list[Entry]) -> Table | 
         entry: of_kind[(of_kind["policy"] == entry.name) & (of_kind["backfill"] == entry.backfill)].set_index("group")
         for entry in shown
     }
-    first = columns[shown[0]].sort_values("processor_hours", ascending=False, kind="stable")
+    resource = "gpu" if of_kind["gpu_hours"].any() else "processor"
+    first = columns[shown[0]].sort_values(f"{resource}_hours", ascending=False, kind="stable")
     if len(first) < 2:
         return None
-    headings = [(kind, ""), ("jobs", ""), ("processor-hours", ""), *((e.label, "") for e in shown)]
+    hours_heading = "GPU-hours" if resource == "gpu" else "processor-hours"
+    headings = [(kind, ""), ("jobs", ""), (hours_heading, ""), *((e.label, "") for e in shown)]
     rows = []
-    for name, jobs, hours in zip(first.index, first["jobs"], first["processor_hours"], strict=True):
+    for name, jobs, hours in zip(first.index, first["jobs"], first[f"{resource}_hours"], strict=True):
         values = [columns[entry]["mean_bounded_slowdown"].get(name, np.nan) for entry in shown]
         cells = [Cell(number(value), value) for value in values]
         rows.append(Row([Cell(str(name)), Cell(number(jobs), jobs), Cell(number(hours), hours), *cells]))
@@ -212,14 +229,15 @@ def tiles(means: Means, ranking: Ranking, whole_log: bool) -> list[tuple[str, st
     others = [ranking.baseline] if best != ranking.baseline else []
     others += [ranking.recorded.entry] if ranking.recorded else []
     result = []
-    for name in ("mean_wait", "p95_wait", "utilisation", "delayed_past_fair_start"):
+    use = "gpu_utilisation" if "gpu_utilisation" in means[best] else "utilisation"
+    for name in ("mean_wait", "p95_wait", use, "delayed_past_fair_start"):
         if name in means[best]:
             compared = [
                 f"{entry.label}: {metric_text(name, means[entry][name])}"
                 for entry in others
                 if name in means[entry] and (entry.policy is not None or whole_log or name not in _OF_ALL_JOBS)
             ]
-            result.append(((OF_JOBS | OF_MACHINE)[name], metric_text(name, means[best][name]), compared))
+            result.append((_HEADINGS[name], metric_text(name, means[best][name]), compared))
     return result
 
 

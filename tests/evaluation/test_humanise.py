@@ -12,7 +12,16 @@ from hpcai.evaluation.statistics import Ratio
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (7.694, "7.69"), (38.13, "38.1"), (221.18, "221"), (66502.4755, "66,502"), (0.2, "0.200")],
+    [
+        (0, "0"),
+        (7.694, "7.69"),
+        (38.13, "38.1"),
+        (221.18, "221"),
+        (66502.4755, "66,502"),
+        (0.2, "0.200"),
+        (0.9999999, "1.00"),
+        (999.7, "1000"),
+    ],
 )
 def test_number(value, text):
     assert number(value) == text
@@ -47,4 +56,6 @@ def test_duration_never_overflows_its_smaller_unit(seconds):
 def test_ratio_and_quantity():
     assert ratio(Ratio(0.2, 0.15, 0.26)) == "0.20 × [0.15, 0.26]"
     assert ratio(Ratio(0.2, float("nan"), float("nan"))) == "0.20 ×"
+    assert ratio(Ratio(0.0049, 0.00096, 12.34)) == "0.0049 × [0.00096, 12.3]"
+    assert ratio(Ratio(float("nan"), 0, 0)) == "–"
     assert quantity(1 / 360, "jobs/s") == "10 jobs/h"
