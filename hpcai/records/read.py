@@ -24,6 +24,7 @@ FORMATS: Final = {
     "philly": "Microsoft Philly, JSON or CSV",
     "helios": "SenseTime Helios, CSV",
     "acme": "Shanghai AI Laboratory Acme, CSV",
+    "tiresias": "Tiresias simulator job list, CSV",
     "pai": "Alibaba PAI 2020, pai_job_table with pai_task_table, CSV",
 }
 _LOGS: Final = (".swf", ".csv", ".parquet", ".txt", ".log", ".events", ".gz", ".xz", ".bz2")

@@ -144,6 +144,10 @@ SAMPLES: dict[str, tuple[str, str]] = {
         "dlc1,uf,8,64,960,1000,Pretrain,FAILED,2023-05-17 11:00:58+00:00,2023-05-17 11:01:08+00:00,"
         "2023-05-17 11:01:16+00:00,18,10.0,1152.0\n",
     ),
+    "tiresias": (
+        "60_job.csv",
+        "job_id,num_gpu,submit_time,iterations,model_name,duration,interval\n0,1,0,606,vgg19,164,30\n1,8,30,133,vgg11,147,23\n",
+    ),
     "pai": (
         "pai_job_table.csv",
         "4b3f04b66a525d2df903eb16,8cb3,5854,Terminated,100.0,551416.0\naa3f04b66a525d2df903eb16,8cb4,5854,Failed,7,9\n",

@@ -159,6 +159,11 @@ def test_acme_takes_the_run_time_from_the_dates(sample: Sample) -> None:
     assert (job["gpus"], job["processors"], job["nodes"], job["memory"]) == (64, 960, 8, 8000 * 2**30)
 
 
+def test_tiresias(sample: Sample) -> None:
+    job = read_trace(sample("tiresias")).jobs.iloc[1]
+    assert (job["job_id"], job["gpus"], job["submit"], job["run_time"], job["queue"]) == ("1", 8, 30, 147, "vgg11")
+
+
 def test_pai(sample: Sample) -> None:
     trace = read_trace(sample("pai"))
     job = trace.jobs.iloc[0]
