@@ -21,7 +21,6 @@ from hpcai.records.readers._delimited import (
     is_unknown,
     read_table,
     split_line,
-    unix_seconds,
 )
 from hpcai.records.readers._nodes import machine_seen
 from hpcai.records.readers._source import load, text_lines
@@ -47,6 +46,7 @@ _READ: Final = (
     "qos",
 )
 _JOB_ID: Final = re.compile(r"\d+([_+]\d+|_\[[\d,%\-]+\])?(\.\w+)*")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*|\d{9,11}")
 _TASKS: Final = re.compile(r"(\d+)_\[([\d,\-]+)(?:%\d+)?\]")
 _CANDIDATES: Final = 1000  # ways to repair one row that are looked at
 
@@ -305,11 +305,10 @@ def _joined(fields: list[str], places: tuple[int, ...]) -> list[str]:
 
 
 def _makes_sense(row: dict[str, str]) -> bool:
-    wrong_date = unix_seconds([row[name] for name in _DATES if name in row])[1].any()
-    state = row.get("state", "COMPLETED")
+    dates = [row[name] for name in _DATES if name in row]
     return bool(
-        not wrong_date
-        and _slurm.status(state) != "unknown"
+        all(is_unknown(date) or _DATE.fullmatch(date) for date in dates)
+        and _slurm.status(row.get("state", "COMPLETED")) != "unknown"
         and _JOB_ID.fullmatch(row["jobid"])
         and all(not row.get(name) or row[name].isdecimal() for name in _COUNTS)
         and all(not row.get(name) or "=" in row[name] for name in _RESOURCES)
