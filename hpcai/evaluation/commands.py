@@ -70,7 +70,7 @@ def _print(evaluation: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from hpcai.evaluation.humanise import ratio
+    from hpcai.evaluation.humanise import number, ratio
     from hpcai.evaluation.tables import metric_text
 
     console = Console(highlight=False)
@@ -83,7 +83,7 @@ def _print(evaluation: Evaluation) -> None:
         for heading in [*headings, "ratio to what\nwas recorded"] if ranking.recorded else headings:
             table.add_column(heading, justify="right", no_wrap="\n" in heading)
         for row in ranking.rows:
-            ratios = [ratio(of) for of in (row.to_baseline, row.to_recorded) if of is not None]
-            table.add_row(row.entry.label, metric_text(objective, row.value), *ratios)
+            cells = [row.entry.label, metric_text(objective, row.value), ratio(row.to_baseline)]
+            table.add_row(*cells, *([f"{number(row.to_recorded.value)} ×"] if row.to_recorded else []))
         console.print(table)
     console.print(f"\nReport: {evaluation.report}", markup=False, soft_wrap=True)

@@ -30,6 +30,7 @@ SLOWDOWN_STEPS: Final = (  # name, upper bound, fill, outline
     ("100 and more", np.inf, "#c8402f", "#7f1d12"),
 )
 MOST_DRAWN: Final = 8  # entries with a line or a chart of their own
+LONGEST_NAME: Final = 40  # characters in a legend
 CURVES: Final = 3  # entries whose load is shown at first: more cannot be told apart
 MOST_JOBS: Final = 1500  # submitted within a Gantt chart
 BINS: Final = 300
@@ -43,8 +44,9 @@ def packed(values: npt.ArrayLike) -> dict[str, str]:
 
 def _line(entry: Entry, colour: str, place: int) -> dict[str, Any]:
     """Return the looks of an entry's line: what matters most is thickest."""
+    label = entry.label if len(entry.label) <= LONGEST_NAME else entry.label[: LONGEST_NAME - 1] + "…"
     return {
-        "name": entry.label,
+        "name": escape(label),
         "mode": "lines",
         "type": "scatter",
         "line": {"color": colour, "dash": DASHES[entry.backfill], "width": 2.6 if place < 2 else 1.5},

@@ -34,6 +34,7 @@ FLAGS = (
     "--v=0",
     "--virtual-time-budget=30000",
 )
+POLICIES = "fcfs,saf,expr:log10(max(requested_time,1))*size+870*log10(max(submit,1))+min(wait,1)*(size<4)"
 TITLE = "Evil <script>alert(1)</script> & title"
 
 # Runs in the page when all figures are drawn, and leaves what it saw in the document.
@@ -83,7 +84,7 @@ const watch = setInterval(() => {
 def evaluation(swf: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     out = tmp_path_factory.mktemp("report") / "out"
     return evaluate(
-        trace=swf, policies="fcfs,saf,wfp3", backfill="easy,none", windows="4x60", title=TITLE, out=out, quiet=True
+        trace=swf, policies=POLICIES, backfill="easy,none", windows="4x60", title=TITLE, out=out, quiet=True
     )
 
 
@@ -118,7 +119,7 @@ def browse(html: str, folder: Path, width: int) -> tuple[dict[str, object], list
     return json.loads(found.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), console
 
 
-@pytest.mark.parametrize("width", [1280, 500])
+@pytest.mark.parametrize("width", [1280, 880, 500])
 def test_the_report_works_in_a_browser(html, tmp_path, width):
     seen, console = browse(html, tmp_path, width)
     assert console == []

@@ -23,7 +23,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 // Figures: their data is in the page, their colours come from the style sheet, so they follow the theme.
 const figures = JSON.parse(document.getElementById("figures").textContent);
-const narrow = () => window.innerWidth < 736;
+const narrow = () => window.innerWidth < 864;
 
 function themed() {
   const style = getComputedStyle(document.documentElement);
@@ -112,8 +112,15 @@ button.addEventListener("click", () => {
   setTheme(themes[(themes.indexOf(root.dataset.theme ?? "auto") + 1) % themes.length]);
 });
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+const PAPER_WIDTH = 640; // px between the margins of an upright page
+const drawn = () => [...document.querySelectorAll(".plot")].filter((plot) => plot.layout);
+
 window.addEventListener("beforeprint", () => {
   recolour();
   for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const plot of drawn()) Plotly.relayout(plot, { width: PAPER_WIDTH });
+});
+window.addEventListener("afterprint", () => {
+  for (const plot of drawn()) Plotly.relayout(plot, { width: null, autosize: true });
 });
 drawAll();
