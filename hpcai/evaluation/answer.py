@@ -37,14 +37,16 @@ def answer(ranking: Ranking, source: Input, config: EvaluationConfig) -> str:
             f"{value}. The jobs that are replayed together do not fill the machine{hint}."
         )
     text = f"{where_phrase(source, config)}, {best.entry.label} would have given a {quality} of {value}"
-    comparisons = _comparisons(ranking, began_busy=source.windows[0].first > 0)
+    begun = "the windows" if len(source.windows) > 1 else "the window"
+    busy = f" on a machine that was busy when {begun} began" if source.windows[0].first > 0 else ""
+    comparisons = _comparisons(ranking, busy)
     text += f", {' and '.join(comparisons)}." if comparisons else "."
-    if best.entry == ranking.baseline and len(ranking.rows) > 1:
+    if best.entry == ranking.baseline and len(competing) > 1:
         text += " None of the other policies did better."
-    return text + _rivals(ranking.level_with_best)
+    return text + _rivals([row for row in ranking.level_with_best if row.entry != ranking.baseline])
 
 
-def _comparisons(ranking: Ranking, began_busy: bool) -> list[str]:
+def _comparisons(ranking: Ranking, busy: str) -> list[str]:
     """Compare the best policy with the baseline and with the record, and own up where they are level."""
     best, result = ranking.best, []
     if best.entry != ranking.baseline:
@@ -52,8 +54,7 @@ def _comparisons(ranking: Ranking, began_busy: bool) -> list[str]:
         result.append(f"{ratio(best.to_baseline)} that of {ranking.baseline.label}{level}")
     if best.to_recorded is not None:
         level = "" if best.to_recorded.clear else " (not distinguishable)"
-        start = " on a machine that was busy when the windows began" if began_busy else ""
-        result.append(f"{ratio(best.to_recorded)} what was recorded{start}{level}")
+        result.append(f"{ratio(best.to_recorded)} what was recorded{busy}{level}")
     return result
 
 

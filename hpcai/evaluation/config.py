@@ -81,7 +81,6 @@ BACKFILL_PHRASES = {
     "none": "without backfilling",
     "easy": "with EASY",
     "conservative": "with conservative backfilling",
-    RECORDED: "",
 }
 
 

@@ -37,11 +37,6 @@ class Input:
         return self.jobs.iloc[window.first : window.last].reset_index(drop=True)
 
     @property
-    def has_record(self) -> bool:
-        """Whether the log's own schedule is one of the entries."""
-        return self.entries[-1].name == RECORDED
-
-    @property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file read, by name."""
         return dict(sorted(self.trace.sha256.items()))

@@ -73,7 +73,11 @@ def render(
         title=config.title or "Which scheduling policy serves best?",
         chapters=chapters,
         definitions=list(METRICS.values()),
-        settings=yaml.safe_dump(config.as_dict(), sort_keys=False, allow_unicode=True),
+        settings=yaml.safe_dump(
+            {key: value for key, value in config.as_dict().items() if value is not None},
+            sort_keys=False,
+            allow_unicode=True,
+        ),
         config=config,
         version=version("hpcai"),
         plotly=Markup(get_plotlyjs()),
@@ -124,8 +128,8 @@ class Chapter:
         """The answer with the best policy in bold and every ratio kept on one line."""
         label = self.ranking.best.entry.label
         text = _RATIO.sub(lambda match: match.group().replace(" ", "\u00a0"), self.answer)
-        before, _, after = text.partition(label)
-        return Markup("{}<strong>{}</strong>{}").format(before, label, after)
+        before, found, after = text.partition(label)
+        return Markup("{}<strong>{}</strong>{}").format(before, found, after)
 
     @property
     def where(self) -> str:

@@ -183,3 +183,15 @@ def test_the_answer_is_no_surer_than_its_intervals(swf):
     )
     best = answer(level_ranking({"fcfs": base, "saf": 2 * base}), source, config)
     assert "None of the other policies did better." in best
+    tie = answer(level_ranking({"fcfs": base, "saf": base}), source, config)
+    assert "the policies do not differ" in tie
+    alone = answer(level_ranking({"fcfs": base, "recorded": 2 * base}), source, config)
+    assert "other policies" not in alone
+
+
+def test_a_log_on_which_nothing_differs_makes_a_report_too(swf, tmp_path):
+    fields = {"policies": "fcfs,saf", "windows": "2x20", "machine": 100_000, "quiet": True}
+    idle = evaluate(trace=swf, out=tmp_path / "out", **fields)
+    html = idle.report.read_text("utf-8")
+    assert "the policies do not differ: each would have given a mean bounded slowdown of 1." in html
+    assert "<strong></strong>" in html  # nobody is named best
