@@ -34,6 +34,7 @@ LONGEST_NAME: Final = 40  # characters in a legend
 CURVES: Final = 3  # entries whose load is shown at first: more cannot be told apart
 MOST_JOBS: Final = 1500  # submitted within a Gantt chart
 BINS: Final = 300
+LEAST_SPAN: Final = 1.0  # s; a window whose jobs all have run time 0 still gets an axis
 TIME_TICKS: Final = {1: "1 s", 60: "1 min", 3600: "1 h", 86400: "1 d", 864000: "10 d", 8640000: "100 d"}
 
 
@@ -97,6 +98,7 @@ def over_time(loads: dict[Entry, Load], machine: Machine) -> Figure:
     """
     begin = min(load.time[0] for load in loads.values())
     finish = max(load.time[-1] for entry, load in loads.items() if entry.policy is not None)
+    finish = max(finish, begin + LEAST_SPAN)
     edges = np.linspace(begin, finish, BINS + 1)
     unit, seconds = time_unit(finish - begin)
     middle = packed(((edges[:-1] + edges[1:]) / 2 - begin) / seconds)
@@ -169,7 +171,8 @@ def gantt(schedules: dict[Entry, pd.DataFrame], machine: Machine, span: tuple[fl
     """
     begin = min(float(schedule["submit"].min()) for schedule in schedules.values())
     if span is None:
-        span = begin, max(float(s["end"].max()) for entry, s in schedules.items() if entry.policy is not None)
+        finish = max(float(s["end"].max()) for entry, s in schedules.items() if entry.policy is not None)
+        span = begin, max(finish, begin + LEAST_SPAN)
     unit, seconds = time_unit(span[1] - begin)
     data: list[dict[str, Any]] = []
     for number_, (_, schedule) in enumerate(schedules.items()):

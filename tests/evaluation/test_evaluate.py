@@ -215,3 +215,14 @@ def test_no_two_rectangles_overlap_and_all_area_is_drawn(rows):
         for k in range(i):
             apart_in_time = right[i] <= left[k] or right[k] <= left[i]
             assert apart_in_time or pieces.high[i] <= pieces.low[k] or pieces.high[k] <= pieces.low[i]
+
+
+@pytest.mark.parametrize("windows", ["all", "3x1", "2x2"])
+@pytest.mark.parametrize("objective", ["mean_bounded_slowdown", "mean_wait"])
+def test_jobs_of_no_length_at_one_instant_make_a_report_too(tmp_path, windows, objective):
+    path = tmp_path / "zero.swf"
+    job = "5 0 0 1 -1 -1 1 10 -1 1 1 1 -1 1 1 -1 -1"
+    path.write_text("; MaxProcs: 4\n" + "".join(f"{i + 1} {job}\n" for i in range(8)))
+    fields = SETTINGS | {"windows": windows, "part": "all", "objective": objective}
+    result = evaluate(trace=path, out=tmp_path / "out", **fields)
+    assert result.report.is_file()
