@@ -20,7 +20,7 @@ from hpcai.scheduling.state import GIVE, OPEN, TAKE, State
 def lay_node_profile(st: State, now: float) -> None:
     """Lay the profile of the running jobs' expected ends and of the reservations, from ``now`` on."""
     s = st.scalars[0]
-    s.steps = 0
+    s.changes = 0
     copy_room(st.room, st.ahead)
     for i in range(st.ahead.shape[0]):
         st.ahead[i, OPEN] = 0
@@ -44,7 +44,7 @@ def _change(st: State, now: float, time: float, what: int, sign: int) -> None:
     if time == np.inf:
         return
     s = st.scalars[0]
-    k = s.steps
+    k = s.changes
     while k > 0 and (
         st.changes[k - 1].time > time
         or (st.changes[k - 1].time == time and st.changes[k - 1].sign == TAKE and sign == GIVE)
@@ -54,7 +54,7 @@ def _change(st: State, now: float, time: float, what: int, sign: int) -> None:
     st.changes[k].time = time
     st.changes[k].what = what
     st.changes[k].sign = sign
-    s.steps += 1
+    s.changes += 1
 
 
 @jit
@@ -71,7 +71,7 @@ def _apply(st: State, room: Room, what: int, sign: int) -> None:
 def _lower_over(st: State, first: int, end: float) -> None:
     """Lower ``st.least`` to the least that is free until ``end``; ``st.cursor`` is the room before change ``first``."""
     k = first
-    while k < st.scalars[0].steps and st.changes[k].time < end:
+    while k < st.scalars[0].changes and st.changes[k].time < end:
         what, sign = st.changes[k].what, st.changes[k].sign
         _apply(st, st.cursor, what, sign)
         if sign == TAKE and what >= 0:
@@ -105,7 +105,7 @@ def place_later(st: State, job: Any, now: float) -> float:
     time = now
     k = 0
     while True:
-        while k < s.steps and st.changes[k].time <= time:
+        while k < s.changes and st.changes[k].time <= time:
             _apply(st, st.begin, st.changes[k].what, st.changes[k].sign)
             k += 1
         copy_room(st.begin, st.cursor)
@@ -114,9 +114,9 @@ def place_later(st: State, job: Any, now: float) -> float:
         if place(st, st.least, job):
             return time
         later = k
-        while later < s.steps and st.changes[later].sign == TAKE:  # where room is only lost nothing new fits
+        while later < s.changes and st.changes[later].sign == TAKE:  # where room is only lost nothing new fits
             later += 1
-        if later == s.steps:
+        if later == s.changes:
             return np.inf
         time = st.changes[later].time
 

@@ -5,10 +5,8 @@ docs/semantics.md says what each backfilling does; the functions here do exactly
 
 from __future__ import annotations
 
-import numpy as np
-
 from hpcai.scheduling._jit import jit
-from hpcai.scheduling.profile import find, fits_now, lay_profile, take
+from hpcai.scheduling.profile import find, fits_now, free_for, lay_profile, take
 from hpcai.scheduling.queue import drop_started, lay_order, next_fit, next_waiting, smallest_waiting
 from hpcai.scheduling.running import begin, leave_running
 from hpcai.scheduling.state import CONSERVATIVE, EASY, NO_BACKFILL, UNBOUNDED, State
@@ -81,8 +79,7 @@ def _pass(st: State, now: float) -> None:
     if head < 0 or s.backfill == NO_BACKFILL or st.tree[1].bulk > free_processors(st):
         return
     shadow, extra = _reservation(st, st.jobs[st.places[head].job].size, now)
-    # The tree prunes by shadow - now, which rounding may put on the wrong side; the job itself is judged exactly.
-    slack = (shadow - now) * (1.0 + 1e-9) + 1e-6
+    slack = _with_tolerance(shadow - now)
     bounded = s.depth != UNBOUNDED
     looked = 0
     position = head
@@ -100,6 +97,12 @@ def _pass(st: State, now: float) -> None:
         elif job.size <= extra:
             extra -= job.size
             start_job(st, position, now)
+
+
+@jit
+def _with_tolerance(slack: float) -> float:
+    """Return a bound on estimates for the tree to prune by: rounding must not hide a job, which is judged exactly."""
+    return slack * (1.0 + 1e-9) + 1e-6
 
 
 @jit
@@ -141,7 +144,7 @@ def _start_if_free(st: State, position: int, now: float) -> bool:
     job = st.jobs[st.places[position].job]
     if job.size > free_processors(st) or not fits_now(st, job.estimate, job.size):
         return False
-    take(st, 0, job.estimate, job.size)
+    take(st, now, job.estimate, job.size)
     start_job(st, position, now)
     return True
 
@@ -150,9 +153,7 @@ def _start_if_free(st: State, position: int, now: float) -> bool:
 def _place(st: State, position: int) -> None:
     """Give the job at ``position`` the earliest place in the profile."""
     job = st.jobs[st.places[position].job]
-    first = find(st, job.estimate, job.size)
-    if first >= 0:  # a reservation without end may keep it out for ever
-        take(st, first, job.estimate, job.size)
+    take(st, find(st, job.estimate, job.size), job.estimate, job.size)
 
 
 @jit
@@ -162,8 +163,7 @@ def _backfill_on_profile(st: State, head: int, now: float) -> None:
     looked = 0
     position = head
     while looked < s.depth:
-        room = free_processors(st)
-        position = next_waiting(st, position + 1) if bounded else next_fit(st, position + 1, room, np.inf, 0)
+        position = next_waiting(st, position + 1) if bounded else _next_candidate(st, position + 1)
         if position < 0:
             return
         looked += 1
@@ -200,10 +200,12 @@ def _place_in_order(st: State, now: float) -> None:
 def _next_candidate(st: State, position: int) -> int:
     """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
     room = free_processors(st)
-    position = next_fit(st, position, room, np.inf, 0)
+    # Not even the smallest could stay longer than this: the tree then passes over the long jobs of a deep queue.
+    slack = _with_tolerance(free_for(st, st.tree[1].bulk))
+    position = next_fit(st, position, room, slack, -1)
     while position >= 0:
         job = st.jobs[st.places[position].job]
         if fits_now(st, job.estimate, job.size):
             return position
-        position = next_fit(st, position + 1, room, np.inf, 0)
+        position = next_fit(st, position + 1, room, slack, -1)
     return -1

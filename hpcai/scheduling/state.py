@@ -40,7 +40,8 @@ SCALARS = np.dtype(
         ("dynamic", "i8"),  # the ordering is evaluated anew at each pass
         ("usage", "i8"),  # the ordering reads usage, so it is kept
         ("use_profile", "i8"),  # the pass needs a profile: conservative, or there are reservations
-        ("steps", "i8"),  # of the profile
+        ("blocks", "i8"),  # of the profile of processors
+        ("changes", "i8"),  # in the profile of nodes
         ("starts", "i8"),  # jobs started so far
         ("passes", "i8"),
         ("half_life", "f8"),  # s
@@ -58,6 +59,18 @@ PLACE = np.dtype(
     align=True,
 )
 STEP = np.dtype([("time", "f8"), ("free", "i8")], align=True)
+BLOCK_WIDTH = 256  # steps of the profile that lie together, at most
+BLOCK = np.dtype(
+    [
+        ("slot", "i8"),  # its steps are State.steps[slot * BLOCK_WIDTH :][:count]
+        ("count", "i8"),
+        ("begin", "f8"),  # time of its first step
+        ("lowest", "i8"),  # free, of its steps
+        ("highest", "i8"),
+        ("shift", "i8"),  # to be added to the free of each of its steps
+    ],
+    align=True,
+)
 ACCOUNT = np.dtype([("usage", "f8"), ("rate", "f8"), ("since", "f8")], align=True)
 WINDOW = np.dtype([("start", "f8"), ("end", "f8"), ("processors", "i8")], align=True)
 # Columns of State.room. OPEN is 0, or minus the number of reservations that take the node.
@@ -89,7 +102,8 @@ class State(NamedTuple):
     features: NDArray[np.float64]  # (v, n); (v, 0) for a static ordering
     keys: NDArray[np.float64]  # (stack, n) room to evaluate the ordering in
     usage: NDArray[np.float64]  # (2, n) by place in the queue, see formula.evaluate
-    steps: NDArray[np.void]  # STEP (3 n + 2 W + 2,) the profile, if one is used
+    steps: NDArray[np.void]  # STEP (blocks * BLOCK_WIDTH,) the profile, if one is used
+    blocks: NDArray[np.void]  # BLOCK (blocks,)
     windows: NDArray[np.void]  # WINDOW (W,)
     # On a machine counted by processor the rest is None, which also is how compiled code tells the two apart.
     room: NDArray[np.int64]  # (N, 4 + G) what is free on each node; G is the most GPUs of a node
@@ -121,6 +135,8 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
     leaves = 1 << max(n - 1, 0).bit_length()
 
     profile_length = 3 * n + 2 * len(windows) + 2 if use_profile else 0
+    # Blocks are at least half full; a machine counted by node has a profile of its own.
+    blocks = 2 * profile_length // BLOCK_WIDTH + 2 if use_profile and not machine.by_node else 0
 
     scalars = np.zeros(1, dtype=SCALARS)
     scalars["total"] = machine.processors or MILLI * (machine.total_gpus or machine.total_cpus)
@@ -158,7 +174,8 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
         features=static if dynamic else static[:, :0],
         keys=np.zeros((formula.depth, n if dynamic else 0)),
         usage=np.zeros((2, n if formula.needs_usage else 0)),
-        steps=np.zeros(0 if machine.by_node else profile_length, dtype=STEP),
+        steps=np.zeros(blocks * BLOCK_WIDTH, dtype=STEP),
+        blocks=np.zeros(blocks, dtype=BLOCK),
         windows=windows,
         **_node_arrays(machine, array, profile_length),
     )
