@@ -112,8 +112,13 @@ def generate(
     load: float | None = None,
     machine: Machine | None = None,
 ) -> Trace:
-    """Return ``jobs`` jobs of the mix; InputError if ``load`` is given without a machine to load."""
+    """Return ``jobs`` jobs of the mix; InputError if ``load`` is given without a machine to load.
+
+    No job asks for more CPUs or memory with its GPUs than each node of ``machine`` has for every GPU.
+    """
     rng = np.random.default_rng(seed)
+    if machine is not None:
+        parameters = _on(machine, parameters)
     size = _sizes(rng, parameters, jobs, machine)
     run_time = np.ceil(parameters.run_time.sample(rng, jobs) * size**parameters.size_power)
     run_time = np.minimum(run_time, parameters.longest)
@@ -156,6 +161,22 @@ def _sizes(rng: np.random.Generator, parameters: Parameters, jobs: int, machine:
         if weights.sum() == 0:
             raise InputError(f"machine {machine.name}: no job of the mix fits on it")
     return np.asarray(sizes[np.searchsorted(np.cumsum(weights / weights.sum())[:-1], rng.random(jobs))])
+
+
+def _on(machine: Machine, parameters: Parameters) -> Parameters:
+    """Return the parameters with what goes with a GPU bounded by the leanest nodes with GPUs."""
+    groups = [group for group in machine.groups if group.gpus]
+    if not groups:
+        return parameters
+    return parameters.model_copy(
+        update={
+            "gpus_per_node": min(group.gpus for group in groups),
+            "cpus_per_gpu": max(1, min(parameters.cpus_per_gpu, *(group.cpus // group.gpus for group in groups))),
+            "memory_gib_per_gpu": min(
+                parameters.memory_gib_per_gpu, *(group.memory_gib / group.gpus for group in groups)
+            ),
+        }
+    )
 
 
 def _capacity(parameters: Parameters, machine: Machine) -> int:
