@@ -91,7 +91,9 @@ def describe(values, published):
     """Return the mean and the 95 % range of the mean of 10 sequences."""
     means = np.random.default_rng(1).choice(values, (10_000, 10)).mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
-    inside = "" if published is None else f"   published {published:>9.2f} {'in' if low <= published <= high else 'NOT in'}"
+    inside = (
+        "" if published is None else f"   published {published:>9.2f} {'in' if low <= published <= high else 'NOT in'}"
+    )
     return f"{values.mean():>10.2f}  [{low:.1f}, {high:.1f}]{inside}"
 
 

@@ -1,0 +1,73 @@
+"""Where the time of an evaluation goes: pandas, the scheduling pass, SimPy.
+
+    python benchmarks/shares.py TRACE [--backfill easy]
+
+Prints, as shares of the whole, the time spent reading the log, turning the table into arrays and back (pandas),
+in compiled code (the pass and what starts and ends jobs) and, on the SimPy clock, in SimPy and its callbacks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import pandas as pd
+
+from hpcai import Policy, infer_machine, read_trace, replay, replayable
+from hpcai.simulation import compiled, simpy_clock
+
+
+class Timed:
+    """A function that adds up how long it takes."""
+
+    def __init__(self, function):
+        self.function = function
+        self.seconds = 0.0
+        self.signatures = function.signatures
+
+    def __call__(self, *arguments):
+        """Call the function."""
+        began = time.perf_counter()
+        result = self.function(*arguments)
+        self.seconds += time.perf_counter() - began
+        return result
+
+
+def main() -> None:
+    """Measure both clocks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trace")
+    parser.add_argument("--backfill", choices=("none", "easy", "conservative"), default="easy")
+    options = parser.parse_args()
+    policy = Policy(backfill=options.backfill)
+    pd.DataFrame({"warm": [1]}).copy()
+    began = time.perf_counter()
+    trace = read_trace(options.trace)
+    reading = time.perf_counter() - began
+    machine = trace.machine or infer_machine(trace)
+    jobs, _ = replayable(trace.jobs, machine)
+    for engine, module, name in (("compiled", compiled, "_advance"), ("simpy", simpy_clock, "on_event")):
+        replay(jobs, machine, policy, engine=engine)  # compile
+        function = getattr(module, name)
+        setattr(module, name, timed := Timed(function))
+        clock = Timed(type("Run", (), {"signatures": (), "__call__": lambda _, *a: original(*a)})())
+        original, module.run = module.run, clock
+        began = time.perf_counter()
+        replay(jobs, machine, policy, engine=engine)
+        total = time.perf_counter() - began
+        module.run = original
+        setattr(module, name, function)
+        whole = reading + total
+        parts = {
+            "reading": reading,
+            "pandas (table to arrays and back)": total - clock.seconds,
+            "pass, compiled": timed.seconds,
+            "clock (SimPy, callbacks)" if engine == "simpy" else "clock (Python)": clock.seconds - timed.seconds,
+        }
+        shares = {part: round(seconds / whole, 3) for part, seconds in parts.items()}
+        print(json.dumps({"engine": engine, "jobs": len(jobs), "seconds": round(whole, 3), **shares}))
+
+
+if __name__ == "__main__":
+    main()
