@@ -37,7 +37,8 @@ DYNAMIC_VARIABLES: Final = {
     "usage": "its account's decayed share of all past and present use, 0..1",
     "fairshare": "2 ** (-usage / share) with equal shares, 0..1 (Slurm's classic fair-share factor)",
 }
-SIZE: Final = list(STATIC_VARIABLES).index("size")  # its row of State.features
+SUBMIT: Final = list(STATIC_VARIABLES).index("submit")  # rows of State.features
+SIZE: Final = list(STATIC_VARIABLES).index("size")
 _VARIABLES: Final = (*STATIC_VARIABLES, *DYNAMIC_VARIABLES)
 _FIRST_DYNAMIC: Final = len(STATIC_VARIABLES)
 _NOW: Final = _FIRST_DYNAMIC
@@ -174,7 +175,7 @@ def parse_formula(text: str, parameters: dict[str, float] | None = None) -> Form
     compiler = _Compiler(text, parameters or {})
     try:
         compiler.visit(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         raise compiler.fail(f"cannot be read: {error}") from error
     variables = {index for operation, index in compiler.program if operation == _VARIABLE}
     return Formula(

@@ -10,10 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
+from hpcai.errors import InputError
 from hpcai.scheduling.formula import STATIC_VARIABLES
 from hpcai.scheduling.policy import Policy
 
 MILLI: Final = 1000  # CPUs and GPUs of a node are counted in thousandths
+MOST_GPUS, MOST_GROUPS = 64, 63  # of a node, of a machine: they are bits of an integer
 
 JOB = np.dtype(
     [
@@ -51,7 +53,10 @@ class Demand:
 
 
 def demand(jobs: pd.DataFrame, machine: Machine) -> Demand:
-    """Return what each job needs of ``machine`` (docs/semantics.md, 'Machines counted by node')."""
+    """Return what each job needs of ``machine`` (docs/semantics.md, 'Machines counted by node').
+
+    Raises InputError if the machine has more node groups, or GPUs in a node, than can be told apart.
+    """
     n = len(jobs)
     zeros = np.zeros(n, dtype=np.int64)
     gpus = jobs["gpus"].to_numpy()
@@ -62,6 +67,11 @@ def demand(jobs: pd.DataFrame, machine: Machine) -> Demand:
         return Demand(size, zeros, zeros, zeros, zeros)
     node_cpus = max(group.cpus for group in machine.groups)
     node_gpus = max(group.gpus for group in machine.groups)
+    if node_gpus > MOST_GPUS or len(machine.groups) > MOST_GROUPS:
+        raise InputError(
+            f"machine {machine.name}: {node_gpus} GPUs in a node, {len(machine.groups)} node groups; "
+            f"expected at most {MOST_GPUS} and {MOST_GROUPS}"
+        )
     cpu = jobs["processors"].to_numpy() * MILLI
     gpu = np.round(gpus * MILLI).astype(np.int64)
     memory = np.nan_to_num(jobs["memory"].to_numpy(), nan=0.0)
@@ -98,7 +108,7 @@ def _allowed_groups(jobs: pd.DataFrame, machine: Machine) -> NDArray[np.int64]:
     """Return the bit mask of node groups that each job may use by its partition and GPU kinds."""
     everywhere = (1 << len(machine.groups)) - 1
     index = {group.name: 1 << g for g, group in enumerate(machine.groups)}
-    by_partition = {part.name: sum(index[name] for name in part.groups) for part in machine.partitions}
+    by_partition = {part.name: sum(index[name] for name in set(part.groups)) for part in machine.partitions}
 
     def kinds_mask(kinds: str) -> int:
         wanted = {kind.strip().lower() for kind in kinds.split("|")}
@@ -173,7 +183,7 @@ def job_array(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> NDArray[n
     array["submit"] = jobs["submit"].to_numpy()
     array["run"] = np.fmin(run, requested) if policy.kill_at_limit else run
     array["estimate"] = estimates(jobs, policy)
-    array["account"] = jobs[policy.fairshare_by].cat.codes
+    array["account"] = pd.factorize(jobs[policy.fairshare_by])[0]  # of these jobs only, whoever else is in the log
     for name in ("size", "cpu", "memory", "gpu", "groups"):
         array[name] = getattr(need, name)
     array["bulk"] = array["size"]

@@ -32,6 +32,9 @@ def lower_to(least: Room, room: Room, i: int) -> None:
     """Lower what ``least`` says of node ``i`` to what ``room`` says."""
     for c in range(room.shape[1]):
         least[i, c] = min(least[i, c], room[i, c])
+    least[i, GPU] = 0  # the sum of what stays free of each, which may be less than what is free at any one time
+    for c in range(FIRST_GPU, room.shape[1]):
+        least[i, GPU] += least[i, c]
 
 
 @jit

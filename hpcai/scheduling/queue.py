@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hpcai.scheduling._jit import jit
-from hpcai.scheduling.formula import evaluate
+from hpcai.scheduling.formula import SUBMIT, evaluate
 from hpcai.scheduling.state import UNBOUNDED, State
 
 
@@ -41,6 +41,7 @@ def enqueue(st: State, j: int, now: float) -> None:
     s = st.scalars[0]
     st.submit[j] = now
     if s.dynamic:
+        st.features[SUBMIT, j] = now  # differs from what was recorded if it had to wait for another job
         st.queue[s.waiting] = j
     else:
         _set_leaf(st, st.places[j].position, st.jobs[j].bulk, st.jobs[j].estimate)

@@ -7,11 +7,12 @@ process per job; submissions are chained, so that the event queue holds the runn
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappush
 from typing import Any, Final
 
 import numpy as np
 import simpy
-from simpy.events import Event, EventPriority, Timeout
+from simpy.events import NORMAL, Event, EventPriority, Timeout
 
 from hpcai.scheduling._jit import announce_compilation
 from hpcai.scheduling.rules import CHANGED, ENDED, RESERVED, SUBMITTED, on_event
@@ -75,7 +76,11 @@ class JobFlow:
         return False
 
     def _at(self, time: float, callback: Callable[[Event], None], value: Any = None) -> None:
-        Timeout(self.env, time - self.env.now, value).callbacks.append(callback)
+        """Have ``callback`` called at exactly ``time``: a Timeout's delay, added to now, may miss it by a rounding."""
+        event = Event(self.env)
+        event._ok, event._value = True, value
+        event.callbacks.append(callback)
+        heappush(self.env._queue, (time, NORMAL, next(self.env._eid), event))
 
     def _chain_arrival(self) -> None:
         j = next(self._arrivals, None)
