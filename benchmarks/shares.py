@@ -3,16 +3,20 @@
     python benchmarks/shares.py TRACE [--backfill easy]
 
 Prints, as shares of the whole, the time spent reading the log, turning the table into arrays and back (pandas),
-in compiled code (the pass and what starts and ends jobs) and, on the SimPy clock, in SimPy and its callbacks.
+in compiled code (the pass and what starts and ends jobs), on the SimPy clock in SimPy and its callbacks, and in
+measuring the schedule and writing it as Parquet.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
+from pathlib import Path
 
 from hpcai import Policy, infer_machine, read_trace, replay, replayable
+from hpcai.evaluation.metrics import measure
 from hpcai.simulation import compiled, simpy_clock
 
 
@@ -51,13 +55,22 @@ def main() -> None:
         run = module.run
         module.run = clock = Timed(run)
         began = time.perf_counter()
-        replay(jobs, machine, policy, engine=engine)
+        schedule = replay(jobs, machine, policy, engine=engine)
         total = time.perf_counter() - began
         module.run = run
         setattr(module, name, function)
-        whole = reading + total
+        began = time.perf_counter()
+        measure(schedule.table, jobs, machine)
+        measuring = time.perf_counter() - began
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            schedule.table.to_parquet(Path(folder) / "schedule.parquet")
+        writing = time.perf_counter() - began
+        whole = reading + total + measuring + writing
         parts = {
             "reading": reading,
+            "metrics": measuring,
+            "Parquet": writing,
             "pandas (table to arrays and back)": total - clock.seconds,
             "pass, compiled": timed.seconds,
             "clock (SimPy, callbacks)" if engine == "simpy" else "clock (Python)": clock.seconds - timed.seconds,
