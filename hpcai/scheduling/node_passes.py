@@ -146,22 +146,78 @@ def _pass_on_profile(st: State, now: float) -> None:
     """The pass with a profile: conservative, and any backfilling beside reservations."""
     s = st.scalars[0]
     lay_node_profile(st, now)
+    if s.backfill == CONSERVATIVE:
+        _place_in_order(st, now)
+        return
     position = next_waiting(st, 0)
-    blocked = False  # some job ahead does not start now
-    looked = 0
-    while position >= 0 and looked < s.depth:
-        j = st.places[position].job
-        if blocked or s.backfill == CONSERVATIVE:
-            looked += 1
-        if place_now(st, st.jobs[j], now):
-            take_nodes(st, j, now, now)
-            start_tasks(st, position, now)
-        elif s.backfill == NO_BACKFILL:
-            return
-        else:
-            if s.backfill == CONSERVATIVE or not blocked:
-                take_nodes(st, j, place_later(st, st.jobs[j], now), now)
-            blocked = True
-        if next_fit(st, position + 1, s.total - s.used, np.inf, 0) < 0:
-            return  # nobody behind could start now, and only that matters
+    while position >= 0 and _start_if_free(st, position, now):
         position = next_waiting(st, position + 1)
+    if position < 0 or s.backfill == NO_BACKFILL:
+        return
+    _place_later(st, position, now)
+    looked = 0
+    while looked < s.depth:
+        position = next_waiting(st, position + 1) if s.depth != UNBOUNDED else _next_candidate(st, position + 1, now)
+        if position < 0:
+            return
+        looked += 1
+        _start_if_free(st, position, now)
+
+
+@jit
+def _start_if_free(st: State, position: int, now: float) -> bool:
+    """Start the job at ``position`` if it fits now, in fact and in the profile; return whether it did."""
+    j = st.places[position].job
+    if not place_now(st, st.jobs[j], now):
+        return False
+    take_nodes(st, j, now, now)
+    start_tasks(st, position, now)
+    return True
+
+
+@jit
+def _place_later(st: State, position: int, now: float) -> None:
+    """Give the job at ``position`` the earliest place in the profile."""
+    j = st.places[position].job
+    take_nodes(st, j, place_later(st, st.jobs[j], now), now)
+
+
+@jit
+def _place_in_order(st: State, now: float) -> None:
+    """Conservative: place every waiting job in order; start those whose place is now.
+
+    As on processors: the jobs ahead of one that could still start now are placed, the rest of the queue never is.
+    """
+    s = st.scalars[0]
+    looked = 0
+    placed = 0  # positions below this one are done with
+    candidate = _next_candidate(st, 0, now)
+    while candidate >= 0:
+        position = next_waiting(st, placed)
+        while position < candidate and looked < s.depth:
+            _place_later(st, position, now)
+            looked += 1
+            position = next_waiting(st, position + 1)
+        if looked >= s.depth:
+            return
+        looked += 1
+        if not _start_if_free(st, candidate, now):
+            _place_later(st, candidate, now)
+        placed = candidate + 1
+        candidate = _next_candidate(st, placed, now)
+
+
+@jit
+def _next_candidate(st: State, position: int, now: float) -> int:
+    """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
+    s = st.scalars[0]
+    position = next_fit(st, position, s.total - s.used, np.inf, 0)
+    while position >= 0:
+        job = st.jobs[st.places[position].job]
+        if st.failed[job.shape].in_pass != s.passes:
+            if not place(st, st.room, job):
+                st.failed[job.shape].in_pass = s.passes
+            elif place_now(st, job, now):
+                return position
+        position = next_fit(st, position + 1, s.total - s.used, np.inf, 0)
+    return -1

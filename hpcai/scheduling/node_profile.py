@@ -13,7 +13,7 @@ import numpy as np
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.nodes import Room, copy_room, hold, lower_to, place
-from hpcai.scheduling.state import GIVE, OPEN, TAKE, State
+from hpcai.scheduling.state import CPU, GIVE, GPU, OPEN, TAKE, State
 
 
 @jit
@@ -102,16 +102,17 @@ def place_later(st: State, job: Any, now: float) -> float:
     """Place the job's tasks at the earliest time at which they fit for its estimate; return it, inf if none."""
     s = st.scalars[0]
     copy_room(st.ahead, st.begin)
+    free = _free_bulk(st, st.begin)
     time = now
     k = 0
     while True:
         while k < s.changes and st.changes[k].time <= time:
-            _apply(st, st.begin, st.changes[k].what, st.changes[k].sign)
+            what, sign = st.changes[k].what, st.changes[k].sign
+            _apply(st, st.begin, what, sign)
+            if what >= 0:
+                free -= sign * st.jobs[what].bulk
             k += 1
-        copy_room(st.begin, st.cursor)
-        copy_room(st.begin, st.least)
-        _lower_over(st, k, time + job.estimate)
-        if place(st, st.least, job):
+        if free >= job.bulk and _place_at(st, job, k, time):
             return time
         later = k
         while later < s.changes and st.changes[later].sign == TAKE:  # where room is only lost nothing new fits
@@ -119,6 +120,25 @@ def place_later(st: State, job: Any, now: float) -> float:
         if later == s.changes:
             return np.inf
         time = st.changes[later].time
+
+
+@jit
+def _free_bulk(st: State, room: Room) -> int:
+    """Return the thousandths of GPUs (of CPUs, if there are none) free on all nodes."""
+    column = GPU if st.left.shape[0] > 0 else CPU
+    free = 0
+    for i in range(room.shape[0]):
+        free += room[i, column]
+    return free
+
+
+@jit
+def _place_at(st: State, job: Any, first: int, time: float) -> bool:
+    """Place the job's tasks at ``time``, when ``st.begin`` is free and change ``first`` is next; return success."""
+    copy_room(st.begin, st.cursor)
+    copy_room(st.begin, st.least)
+    _lower_over(st, first, time + job.estimate)
+    return place(st, st.least, job)
 
 
 @jit
