@@ -1,6 +1,6 @@
-"""The scheduling pass on a machine counted by node, and what starts and ends jobs there.
+"""What a pass does on a machine counted by node: the quick pass, and the steps of one with a profile.
 
-The same rules as on processors (docs/semantics.md); only 'fits' means that every task finds a node.
+The same rules as on processors; only 'fits' means that every task finds a node.
 """
 
 from __future__ import annotations
@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from hpcai.scheduling._jit import jit
-from hpcai.scheduling.node_profile import lay_node_profile, place_later, place_now, take_nodes
+from hpcai.scheduling.node_profile import place_later, place_now, take_nodes
 from hpcai.scheduling.nodes import Room, copy_room, hold, hold_if_free, place, tasks_on
-from hpcai.scheduling.queue import drop_started, lay_order, next_fit, next_waiting, smallest_waiting
+from hpcai.scheduling.queue import next_fit, next_waiting
 from hpcai.scheduling.running import begin, leave_running
-from hpcai.scheduling.state import CONSERVATIVE, NO_BACKFILL, OPEN, UNBOUNDED, State
+from hpcai.scheduling.state import NO_BACKFILL, OPEN, UNBOUNDED, State
+
+
+@jit
+def free_on_nodes(st: State) -> int:
+    """Return the thousandths of GPUs (of CPUs, if there are none) that no job holds."""
+    return int(st.scalars[0].total - st.scalars[0].used)
 
 
 @jit
@@ -44,26 +50,7 @@ def reserve_nodes(st: State, now: float) -> None:
 
 
 @jit
-def schedule_nodes(st: State, now: float) -> None:
-    """Run one scheduling pass; the started jobs are ``st.started[: st.scalars[0].started]``."""
-    s = st.scalars[0]
-    s.started = 0
-    if smallest_waiting(st) > s.total - s.used:
-        return
-    s.passes += 1
-    waiting = s.waiting
-    if s.dynamic:
-        lay_order(st, now)
-    if s.use_profile:
-        _pass_on_profile(st, now)
-    else:
-        _pass(st, now)
-    if s.dynamic and s.started:
-        drop_started(st, waiting)
-
-
-@jit
-def _pass(st: State, now: float) -> None:
+def pass_nodes(st: State, now: float) -> None:
     """The pass without a profile: none and EASY, no reservations."""
     s = st.scalars[0]
     head = next_waiting(st, 0)
@@ -81,7 +68,7 @@ def _pass(st: State, now: float) -> None:
         if s.depth != UNBOUNDED:
             position = next_waiting(st, position + 1)
         else:
-            position = next_fit(st, position + 1, s.total - s.used, np.inf, 0)
+            position = next_fit(st, position + 1, free_on_nodes(st), np.inf, 0)
         if position < 0:
             return
         looked += 1
@@ -142,30 +129,7 @@ def _tasks_beside(st: State, room: Room, leaver: Any, job: Any) -> int:
 
 
 @jit
-def _pass_on_profile(st: State, now: float) -> None:
-    """The pass with a profile: conservative, and any backfilling beside reservations."""
-    s = st.scalars[0]
-    lay_node_profile(st, now)
-    if s.backfill == CONSERVATIVE:
-        _place_in_order(st, now)
-        return
-    position = next_waiting(st, 0)
-    while position >= 0 and _start_if_free(st, position, now):
-        position = next_waiting(st, position + 1)
-    if position < 0 or s.backfill == NO_BACKFILL:
-        return
-    _place_later(st, position, now)
-    looked = 0
-    while looked < s.depth:
-        position = next_waiting(st, position + 1) if s.depth != UNBOUNDED else _next_candidate(st, position + 1, now)
-        if position < 0:
-            return
-        looked += 1
-        _start_if_free(st, position, now)
-
-
-@jit
-def _start_if_free(st: State, position: int, now: float) -> bool:
+def start_tasks_if_free(st: State, position: int, now: float) -> bool:
     """Start the job at ``position`` if it fits now, in fact and in the profile; return whether it did."""
     j = st.places[position].job
     if not place_now(st, st.jobs[j], now):
@@ -176,42 +140,17 @@ def _start_if_free(st: State, position: int, now: float) -> bool:
 
 
 @jit
-def _place_later(st: State, position: int, now: float) -> None:
+def place_tasks_later(st: State, position: int, now: float) -> None:
     """Give the job at ``position`` the earliest place in the profile."""
     j = st.places[position].job
     take_nodes(st, j, place_later(st, st.jobs[j], now), now)
 
 
 @jit
-def _place_in_order(st: State, now: float) -> None:
-    """Conservative: place every waiting job in order; start those whose place is now.
-
-    As on processors: the jobs ahead of one that could still start now are placed, the rest of the queue never is.
-    """
-    s = st.scalars[0]
-    looked = 0
-    placed = 0  # positions below this one are done with
-    candidate = _next_candidate(st, 0, now)
-    while candidate >= 0:
-        position = next_waiting(st, placed)
-        while position < candidate and looked < s.depth:
-            _place_later(st, position, now)
-            looked += 1
-            position = next_waiting(st, position + 1)
-        if looked >= s.depth:
-            return
-        looked += 1
-        if not _start_if_free(st, candidate, now):
-            _place_later(st, candidate, now)
-        placed = candidate + 1
-        candidate = _next_candidate(st, placed, now)
-
-
-@jit
-def _next_candidate(st: State, position: int, now: float) -> int:
+def next_node_candidate(st: State, position: int, now: float) -> int:
     """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
     s = st.scalars[0]
-    position = next_fit(st, position, s.total - s.used, np.inf, 0)
+    position = next_fit(st, position, free_on_nodes(st), np.inf, 0)
     while position >= 0:
         job = st.jobs[st.places[position].job]
         if st.failed[job.shape].in_pass != s.passes:
@@ -219,5 +158,5 @@ def _next_candidate(st: State, position: int, now: float) -> int:
                 st.failed[job.shape].in_pass = s.passes
             elif place_now(st, job, now):
                 return position
-        position = next_fit(st, position + 1, s.total - s.used, np.inf, 0)
+        position = next_fit(st, position + 1, free_on_nodes(st), np.inf, 0)
     return -1

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import announce_compilation, jit
-from hpcai.scheduling.rules import finish, reserve, schedule, submit
+from hpcai.scheduling.passes import schedule
+from hpcai.scheduling.queue import enqueue
+from hpcai.scheduling.rules import finish, reserve
 from hpcai.scheduling.state import State
 from hpcai.simulation.heap import heap_pop, heap_push
 
@@ -140,8 +142,8 @@ def _take_arrivals(st: State, ev: Events, now: float) -> None:
         while c.arriving > 0 and ev.arrival_times[0] == now:
             j = heap_pop(ev.arrival_times, ev.arrival_jobs, c.arriving)
             c.arriving -= 1
-            submit(st, j, now)
+            enqueue(st, j, now)
     else:
         while c.arrived < st.jobs.shape[0] and st.jobs[c.arrived].submit == now:
-            submit(st, c.arrived, now)
+            enqueue(st, c.arrived, now)
             c.arrived += 1
