@@ -102,7 +102,10 @@ def _replay_window(source: Input, window: Window, config: EvaluationConfig, fold
             key = (policy.kill_at_limit, policy.dependencies)
             if config.fair_start and key not in fair:
                 fair[key] = fair_start(jobs, source.machine, policy)
-            schedule = replay(jobs, source.machine, policy).table if entry.policy else recorded_schedule(jobs)
+            if entry.policy:
+                schedule = replay(jobs, source.machine, policy, progress=progress.within(len(jobs))).table
+            else:
+                schedule = recorded_schedule(jobs)
             metrics = measure(schedule, jobs, source.machine, fair_start=fair.get(key), warmup=config.warmup)
             folder.write_cell(cell, schedule, metrics)
         progress.advance()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -22,24 +23,33 @@ class Progress:
     def __init__(self, total: int, what: str, quiet: bool) -> None:
         self._total, self._what, self._quiet = total, what, quiet
         self._done = 0
-        self._began = self._first = self._said = time.monotonic()
+        self._began = self._said = time.monotonic()
+        self._first: tuple[float, float] | None = None  # when the first sign of progress came, and how much
         self._bar = _bar(what, total) if sys.stderr.isatty() and not quiet else None
 
     def advance(self) -> None:
         """Count one step, and say so if it is time."""
         self._done += 1
+        self._show(self._done)
+
+    def within(self, size: int) -> Callable[[int], None]:
+        """Return what a long step calls with how far it has come, of ``size``."""
+        return lambda done: self._show(self._done + done / max(size, 1))
+
+    def _show(self, done: float) -> None:
         now = time.monotonic()
-        if self._done == 1:  # it may have been long for compilation, and tells nothing of the rest
-            self._first = now
-        if self._quiet or self._done == 1 or now - self._began < PATIENCE:
+        if self._first is None:  # what was before may have been compilation, and tells nothing of the rest
+            self._first = (now, done)
+        begun, before = self._first
+        if self._quiet or done <= before or now - self._began < PATIENCE:
             return
         if self._bar is not None:
             self._bar.start()
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
+            self._bar.update(self._bar.task_ids[0], completed=done)
         elif now - self._said >= LINE_EVERY:
             self._said = now
-            left = (now - self._first) / (self._done - 1) * (self._total - self._done)
-            print(f"{self._what}: {self._done} of {self._total}, about {duration(left)} left", file=sys.stderr)
+            left = (now - begun) / (done - before) * (self._total - done)
+            print(f"{self._what}: {int(done)} of {self._total}, about {duration(left)} left", file=sys.stderr)
 
     def __enter__(self) -> Self:
         return self

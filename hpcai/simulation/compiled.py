@@ -16,7 +16,7 @@ from hpcai.scheduling.state import State
 from hpcai.simulation.heap import heap_pop, heap_push
 
 # Instants handled before Python looks up: often enough for an interrupt, seldom enough to cost nothing.
-CHUNK: Final = 20_000
+CHUNK: Final = 2_000
 
 _COUNTS = np.dtype(
     [("arrived", "i8"), ("arriving", "i8"), ("running", "i8"), ("boundary", "i8"), ("ended", "i8"), ("begun", "i8")],
