@@ -351,6 +351,10 @@ class Replay:
     # Conservative, and anything beside reservations: on a profile, a list of [time, room].
 
     def schedule_on_profile(self, queue, now):
+        # Within a pass room only shrinks: whoever is behind the last that fits at its beginning starts in no case.
+        room = self.room_now(now)
+        while not self.machine.fits(room, queue[-1]):
+            queue.pop()
         profile = self.profile(now)
         blocked = False
         looked = 0
@@ -368,6 +372,8 @@ class Replay:
                 return
             if self.backfill == "conservative" or not blocked:
                 for i in range(len(profile)):
+                    if not self.machine.fits(profile[i][1], job):
+                        continue
                     place = self.place_at(profile, i, job)
                     if place is not None:
                         self.take(profile, i, job, place)

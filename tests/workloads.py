@@ -7,9 +7,10 @@ import pandas as pd
 
 from hpcai.cluster import Machine
 from hpcai.records.schema import empty_jobs
-from hpcai.scheduling.jobs import demand, estimates, features, job_array
 from hpcai.scheduling.formula import SIZE
+from hpcai.scheduling.jobs import demand, estimates, features, job_array
 from hpcai.scheduling.policy import Policy
+from hpcai.simulation import Engine, replay
 from tests.oracle import Job, Node, Nodes, Processors, Replay, Window
 
 
@@ -122,6 +123,17 @@ def oracle_starts(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> list[
         policy.backfill,
         windows,
         policy.backfill_depth or float("inf"),
+        policy.usage_half_life,
         total=(machine.total_gpus or machine.total_cpus) if machine.by_node else machine.total_cpus,
     ).run()
     return [float("nan") if start is None else start for start in starts]
+
+
+def starts(jobs: pd.DataFrame, machine: Machine, policy: Policy, engine: Engine = "compiled") -> list[float]:
+    """The start of every job on one of the clocks, nan if it never starts."""
+    return replay(jobs, machine, policy, engine=engine).table["start"].tolist()
+
+
+def same(a: list[float], b: list[float]) -> bool:
+    """Whether two lists of starts are equal to the last bit, nan included."""
+    return np.array_equal(a, b, equal_nan=True)
