@@ -56,3 +56,7 @@ def main() -> None:
 def _complain(message: str, code: int) -> int:
     print(f"hpcai: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    main()
