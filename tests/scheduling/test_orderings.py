@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpcai.errors import InputError
+from hpcai.scheduling.formula import STATIC_VARIABLES, evaluate
+from hpcai.scheduling.orderings import DEFAULT_PARAMETERS, ORDERINGS, parse_ordering
+
+STATIC = list(STATIC_VARIABLES)
+WEEK = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One waiting job as the sources see it."""
+
+    r: float  # requested time
+    n: float  # size
+    s: float  # submit
+    w: float  # wait
+    remaining: float
+    fraction: float
+    partition: float
+    qos: float
+    usage: float
+    ratio: float  # of its usage to an equal share
+
+
+DIRECT: dict[str, Callable[[Waiting], float]] = {
+    "fcfs": lambda j: j.s,
+    "sjf": lambda j: j.r,
+    "ljf": lambda j: -j.r,
+    "saf": lambda j: j.r * j.n,
+    "srf": lambda j: j.remaining,
+    "wfp3": lambda j: -j.n * (j.w / (j.r or 1)) ** 3,
+    "unicep": lambda j: -j.w / ((math.log2(j.n) if j.n > 1 else 1e-6) * (j.r or 1)),
+    "f1": lambda j: math.log10(j.r or 1) * j.n + 870 * math.log10(j.s or 1),
+    "f2": lambda j: math.sqrt(j.r) * j.n + 25600 * math.log10(j.s or 1),
+    "f3": lambda j: j.r * j.n + 6.86e6 * math.log10(j.s or 1),
+    "f4": lambda j: j.r * math.sqrt(j.n) + 5.3e5 * math.log10(j.s or 1),
+    "fair-share": lambda j: j.usage,
+    "multifactor": lambda j: (
+        -(
+            1000 * (j.w / WEEK if j.w < WEEK else 1)
+            + 500 * j.fraction
+            + 1000 * j.partition
+            + 1000 * j.qos
+            + 2000 * 0.5**j.ratio
+        )
+    ),
+}
+TIME_DEPENDENT = {"wfp3", "unicep", "fair-share", "multifactor"}
+
+seconds = st.integers(0, 2_000_000).map(float)
+share = st.floats(0, 1)
+waiting_jobs = st.builds(
+    Waiting,
+    r=seconds,
+    n=st.integers(1, 5000).map(float),
+    s=seconds,
+    w=seconds,
+    remaining=seconds,
+    fraction=share,
+    partition=share,
+    qos=share,
+    usage=share,
+    ratio=st.floats(0, 20),
+)
+
+
+def values(name: str, jobs: list[Waiting], parameters: dict[str, float] | None = None) -> list[float]:
+    """What the ordering says of the jobs, each at an instant of its own."""
+    formula = parse_ordering(name, parameters or {})
+    found = []
+    for job in jobs:
+        row = {
+            "submit": job.s,
+            "requested_time": job.r,
+            "remaining_time": job.remaining,
+            "size": job.n,
+            "size_fraction": job.fraction,
+            "partition_priority": job.partition,
+            "qos_priority": job.qos,
+        }
+        features = np.array([[row.get(variable, math.nan)] for variable in STATIC])  # it reads no others
+        stack = np.empty((formula.depth, 1))
+        usage = np.array([[job.usage], [job.ratio]])
+        now, submit = job.s + job.w, np.array([job.s])
+        evaluate(formula.program, formula.constants, features, np.zeros(1, int), 1, now, submit, usage, stack)
+        found.append(float(stack[0, 0]))
+    return found
+
+
+def close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize("name", ORDERINGS)
+@given(jobs=st.lists(waiting_jobs, min_size=1, max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_named_orderings_are_the_formulas_of_their_sources(name: str, jobs: list[Waiting]) -> None:
+    expected = [DIRECT[name](job) for job in jobs]
+    assert all(close(a, b) for a, b in zip(values(name, jobs), expected, strict=True))
+
+
+@pytest.mark.parametrize("name", ORDERINGS)
+def test_which_orderings_change_while_a_job_waits(name: str) -> None:
+    formula = parse_ordering(name, {})
+    assert formula.dynamic == (name in TIME_DEPENDENT)
+    assert formula.needs_usage == (name in {"fair-share", "multifactor"})
+
+
+@given(job=waiting_jobs, weight=st.floats(-100, 100), max_age=st.floats(1, 1e6))
+@settings(max_examples=40, deadline=None)
+def test_parameters_replace_the_defaults_one_by_one(job: Waiting, weight: float, max_age: float) -> None:
+    usual = -DIRECT["multifactor"](job)
+    [got] = values("multifactor", [job], {"qos_weight": weight, "max_age": max_age})
+    age = 1000 * (min(job.w / max_age, 1) - min(job.w / WEEK, 1))
+    assert math.isclose(-got, usual + age + (weight - 1000) * job.qos, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_parameters_given_once_do_not_stay() -> None:
+    before = parse_ordering("multifactor", {}).constants.tolist()
+    assert parse_ordering("multifactor", {"age_weight": 7.0}).constants.tolist() != before
+    assert parse_ordering("multifactor", {}).constants.tolist() == before
+    assert DEFAULT_PARAMETERS["multifactor"]["age_weight"] == 1000.0
+
+
+def test_a_formula_of_ones_own() -> None:
+    job = Waiting(r=60.0, n=4.0, s=100.0, w=30.0, remaining=0, fraction=0, partition=0, qos=0, usage=0, ratio=0)
+    assert values("expr:a * wait - size", [job], {"a": 2.0}) == [56.0]
+    assert values("expr: submit", [job]) == [100.0]
+    assert values("expr:requested_time", [job], {"unused": 1.0}) == [60.0]
+
+
+@pytest.mark.parametrize("name", ["", "FCFS", "lifo", "submit", "expr"])
+def test_an_unknown_ordering_is_answered_with_the_known_ones(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_ordering(name, {})
+    message = str(caught.value)
+    assert message.startswith(f"ordering {name!r}: ")
+    assert all(known in message for known in ORDERINGS)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("fcfs", "no parameters"), ("wfp3", "no parameters"), ("multifactor", "age_weight")]
+)
+def test_an_unknown_parameter(name: str, expected: str) -> None:
+    with pytest.raises(InputError, match=f"ordering {name}: unknown parameter 'age_wait'; expected .*{expected}"):
+        parse_ordering(name, {"age_wait": 1.0})
+
+
+def test_a_formula_that_cannot_be_read() -> None:
+    with pytest.raises(InputError, match="formula 'waiting': unknown name 'waiting'"):
+        parse_ordering("expr:waiting", {})
