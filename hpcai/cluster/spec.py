@@ -120,9 +120,7 @@ class Machine(_Spec):
         known = set(self.node_names)
         for reservation in self.reservations:
             if self.processors is not None and reservation.nodes:
-                raise ValueError(
-                    f"reservation {reservation.name!r} names nodes of a machine counted by processor"
-                )
+                raise ValueError(f"reservation {reservation.name!r} names nodes of a machine counted by processor")
             unknown = [name for name in reservation.nodes if name not in known]
             if unknown:
                 raise ValueError(f"reservation {reservation.name!r} names an unknown node {unknown[0]!r}")
@@ -161,9 +159,7 @@ class Machine(_Spec):
 def preset_names() -> list[str]:
     """Return the names of the machines that ship with hpcai."""
     folder = resources.files("hpcai.cluster") / "presets"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_machine(source: str | Path) -> Machine:
@@ -180,8 +176,7 @@ def load_machine(source: str | Path) -> Machine:
     path = Path(text)
     if not path.is_file():
         raise InputError(
-            f"machine {text!r}: expected a number of processors, a YAML file, "
-            f"or a preset ({', '.join(preset_names())})"
+            f"machine {text!r}: expected a number of processors, a YAML file, or a preset ({', '.join(preset_names())})"
         )
     try:
         content = path.read_text("utf-8")
