@@ -1,101 +1,171 @@
-"""Each named formula against a direct calculation from the papers, and what is said of wrong names."""
+"""Each named formula against a direct calculation from its source, and what is said of wrong names."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpcai.cluster import Machine
 from hpcai.errors import InputError
 from hpcai.scheduling.formula import STATIC_VARIABLES, evaluate
-from hpcai.scheduling.jobs import features, job_array
 from hpcai.scheduling.orderings import DEFAULT_PARAMETERS, ORDERINGS, parse_ordering
 from hpcai.scheduling.policy import Policy
-from hpcai.scheduling.state import make_state
-from tests.workloads import SMALL_CLUSTER, starts, table
+from tests.workloads import starts, table
 
-# r: requested time, n: size, s: submit, w: wait (Carastan-Santos and de Camargo; Tang et al.; RLScheduler).
-DIRECT = {
-    "fcfs": lambda r, n, s, w: s,
-    "sjf": lambda r, n, s, w: r,
-    "ljf": lambda r, n, s, w: -r,
-    "saf": lambda r, n, s, w: r * n,
-    "srf": lambda r, n, s, w: r,
-    "wfp3": lambda r, n, s, w: -((w / r) ** 3) * n,
-    "unicep": lambda r, n, s, w: -w / (math.log2(n) * r),
-    "f1": lambda r, n, s, w: math.log10(r) * n + 870 * math.log10(s),
-    "f2": lambda r, n, s, w: math.sqrt(r) * n + 25600 * math.log10(s),
-    "f3": lambda r, n, s, w: r * n + 6860000 * math.log10(s),
-    "f4": lambda r, n, s, w: r * math.sqrt(n) + 530000 * math.log10(s),
+STATIC = list(STATIC_VARIABLES)
+WEEK = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One waiting job as the sources see it."""
+
+    r: float  # requested time
+    n: float  # size
+    s: float  # submit
+    w: float  # wait
+    remaining: float
+    fraction: float
+    partition: float
+    qos: float
+    usage: float
+    ratio: float  # of its usage to an equal share
+
+
+DIRECT: dict[str, Callable[[Waiting], float]] = {
+    "fcfs": lambda j: j.s,
+    "sjf": lambda j: j.r,
+    "ljf": lambda j: -j.r,
+    "saf": lambda j: j.r * j.n,
+    "srf": lambda j: j.remaining,
+    "wfp3": lambda j: -j.n * (j.w / (j.r or 1)) ** 3,
+    "unicep": lambda j: -j.w / ((math.log2(j.n) if j.n > 1 else 1e-6) * (j.r or 1)),
+    "f1": lambda j: math.log10(j.r or 1) * j.n + 870 * math.log10(j.s or 1),
+    "f2": lambda j: math.sqrt(j.r) * j.n + 25600 * math.log10(j.s or 1),
+    "f3": lambda j: j.r * j.n + 6.86e6 * math.log10(j.s or 1),
+    "f4": lambda j: j.r * math.sqrt(j.n) + 5.3e5 * math.log10(j.s or 1),
+    "fair-share": lambda j: j.usage,
+    "multifactor": lambda j: (
+        -(
+            1000 * (j.w / WEEK if j.w < WEEK else 1)
+            + 500 * j.fraction
+            + 1000 * j.partition
+            + 1000 * j.qos
+            + 2000 * 0.5**j.ratio
+        )
+    ),
 }
-R, N, S, NOW = [600.0, 86400.0, 1.0, 37.0], [2, 128, 17, 64], [5.0, 1000.0, 3.0, 2000.0], 5000.0
+TIME_DEPENDENT = {"wfp3", "unicep", "fair-share", "multifactor"}
+
+seconds = st.integers(0, 2_000_000).map(float)
+share = st.floats(0, 1)
+waiting_jobs = st.builds(
+    Waiting,
+    r=seconds,
+    n=st.integers(1, 5000).map(float),
+    s=seconds,
+    w=seconds,
+    remaining=seconds,
+    fraction=share,
+    partition=share,
+    qos=share,
+    usage=share,
+    ratio=st.floats(0, 20),
+)
 
 
-def evaluated(name, parameters=None, *, usage=None, **columns):
-    """The ordering's value of every variable's column, at NOW, none of them special."""
-    n = len(next(iter(columns.values())))
-    rows = np.zeros((len(STATIC_VARIABLES), n))
-    for variable, values in columns.items():
-        rows[list(STATIC_VARIABLES).index(variable)] = values
+def values(name: str, jobs: list[Waiting], parameters: dict[str, float] | None = None) -> list[float]:
+    """What the ordering says of the jobs, each at an instant of its own."""
     formula = parse_ordering(name, parameters or {})
-    stack = np.empty((formula.depth, n))
-    submit = np.array(columns.get("submit", np.zeros(n)))
-    evaluate(
-        formula.program,
-        formula.constants,
-        rows,
-        np.arange(n),
-        n,
-        NOW,
-        submit,
-        np.zeros((2, n)) if usage is None else np.array(usage),
-        stack,
-    )
-    return stack[0].tolist()
+    found = []
+    for job in jobs:
+        row = {
+            "submit": job.s,
+            "requested_time": job.r,
+            "remaining_time": job.remaining,
+            "size": job.n,
+            "size_fraction": job.fraction,
+            "partition_priority": job.partition,
+            "qos_priority": job.qos,
+        }
+        features = np.array([[row.get(variable, math.nan)] for variable in STATIC])  # it reads no others
+        stack = np.empty((formula.depth, 1))
+        usage = np.array([[job.usage], [job.ratio]])
+        now, submit = job.s + job.w, np.array([job.s])
+        evaluate(formula.program, formula.constants, features, np.zeros(1, int), 1, now, submit, usage, stack)
+        found.append(float(stack[0, 0]))
+    return found
 
 
-@pytest.mark.parametrize("name", DIRECT)
-def test_formula(name):
-    got = evaluated(name, submit=S, requested_time=R, remaining_time=R, size=N)
-    expected = [DIRECT[name](r, n, s, NOW - s) for r, n, s in zip(R, N, S, strict=True)]
-    assert got == pytest.approx(expected, rel=1e-12)
+def close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12)
 
 
-def test_every_ordering_is_covered():
-    assert set(ORDERINGS) == set(DIRECT) | {"fair-share", "multifactor"}
+@pytest.mark.parametrize("name", ORDERINGS)
+@given(jobs=st.lists(waiting_jobs, min_size=1, max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_named_orderings_are_the_formulas_of_their_sources(name: str, jobs: list[Waiting]) -> None:
+    expected = [DIRECT[name](job) for job in jobs]
+    assert all(close(a, b) for a, b in zip(values(name, jobs), expected, strict=True))
 
 
-def test_logarithms_and_quotients_hold_where_a_job_is_tiny_or_first():
-    """Submitted at 0, one processor, no time requested: every value is a number."""
-    for name in ORDERINGS:
-        got = evaluated(name, submit=[0.0, 1.0], requested_time=[0.0, 0.0], size=[1.0, 1.0])
-        assert np.isfinite(got).all(), name
-    # UNICEP divides by log2(1) = 0: such a job, having waited, goes before all others.
-    one, two = evaluated("unicep", submit=[0.0, 0.0], requested_time=[10.0, 10.0], size=[1.0, 2.0])
-    assert one < two < 0
+@pytest.mark.parametrize("name", ORDERINGS)
+def test_which_orderings_change_while_a_job_waits(name: str) -> None:
+    formula = parse_ordering(name, {})
+    assert formula.dynamic == (name in TIME_DEPENDENT)
+    assert formula.needs_usage == (name in {"fair-share", "multifactor"})
 
 
-def test_fair_share_is_the_share_of_use():
-    assert evaluated("fair-share", size=[1.0, 1.0], usage=[[0.25, 0.75], [0.5, 1.5]]) == [0.25, 0.75]
+@given(job=waiting_jobs, weight=st.floats(-100, 100), max_age=st.floats(1, 1e6))
+@settings(max_examples=40, deadline=None)
+def test_parameters_replace_the_defaults_one_by_one(job: Waiting, weight: float, max_age: float) -> None:
+    usual = -DIRECT["multifactor"](job)
+    [got] = values("multifactor", [job], {"qos_weight": weight, "max_age": max_age})
+    age = 1000 * (min(job.w / max_age, 1) - min(job.w / WEEK, 1))
+    assert math.isclose(-got, usual + age + (weight - 1000) * job.qos, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def test_multifactor_is_slurms_sum():
-    weights = DEFAULT_PARAMETERS["multifactor"]
-    got = evaluated(
-        "multifactor",
-        {"max_age": 10_000.0, "qos_weight": 50.0},
-        submit=[0.0, -20_000.0],
-        size_fraction=[0.5, 0.25],
-        partition_priority=[1.0, 0.5],
-        qos_priority=[0.0, 0.8],
-        usage=[[0.0, 0.0], [1.0, 0.0]],  # over an equal share: exactly its share; nothing
-    )
-    assert (weights["age_weight"], weights["size_weight"], weights["partition_weight"]) == (1000, 500, 1000)
-    first = 1000 * 0.5 + 500 * 0.5 + 1000 * 1.0 + 50 * 0.0 + 2000 * 0.5
-    second = 1000 * 1.0 + 500 * 0.25 + 1000 * 0.5 + 50 * 0.8 + 2000 * 1.0  # age is capped at max_age
-    assert got == pytest.approx([-first, -second], rel=1e-12)
+def test_parameters_given_once_do_not_stay() -> None:
+    before = parse_ordering("multifactor", {}).constants.tolist()
+    assert parse_ordering("multifactor", {"age_weight": 7.0}).constants.tolist() != before
+    assert parse_ordering("multifactor", {}).constants.tolist() == before
+    assert DEFAULT_PARAMETERS["multifactor"]["age_weight"] == 1000.0
+
+
+def test_a_formula_of_ones_own() -> None:
+    job = Waiting(r=60.0, n=4.0, s=100.0, w=30.0, remaining=0, fraction=0, partition=0, qos=0, usage=0, ratio=0)
+    assert values("expr:a * wait - size", [job], {"a": 2.0}) == [56.0]
+    assert values("expr: submit", [job]) == [100.0]
+    assert values("expr:requested_time", [job], {"unused": 1.0}) == [60.0]
+
+
+@pytest.mark.parametrize("name", ["", "FCFS", "lifo", "submit", "expr"])
+def test_an_unknown_ordering_is_answered_with_the_known_ones(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_ordering(name, {})
+    message = str(caught.value)
+    assert message.startswith(f"ordering {name!r}: ")
+    assert all(known in message for known in ORDERINGS)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("fcfs", "no parameters"), ("wfp3", "no parameters"), ("multifactor", "age_weight")]
+)
+def test_an_unknown_parameter(name: str, expected: str) -> None:
+    with pytest.raises(InputError, match=f"ordering {name}: unknown parameter 'age_wait'; expected .*{expected}"):
+        parse_ordering(name, {"age_wait": 1.0})
+
+
+def test_a_formula_that_cannot_be_read() -> None:
+    with pytest.raises(InputError, match="formula 'waiting': unknown name 'waiting'"):
+        parse_ordering("expr:waiting", {})
 
 
 def test_multifactor_reads_partitions_and_qualities_of_service():
@@ -118,51 +188,9 @@ def test_multifactor_reads_partitions_and_qualities_of_service():
     assert starts(jobs, machine, policy) == [0, 30, 20, 10]
 
 
-def test_expression():
+def test_an_ordering_decides_who_starts():
     jobs = table(submit=[0.0, 1, 2, 3], run_time=[10.0, 5, 7, 6], processors=[4] * 4)
     four = Machine.by_processors(4)
     assert starts(jobs, four, Policy(ordering="expr:-requested_time")) == [0, 23, 10, 17]
     policy = Policy(ordering="expr:where(requested_time > limit, 1, 0)", parameters={"limit": 6.5})
     assert starts(jobs, four, policy) == [0, 10, 21, 15]
-
-
-def test_variables_of_the_formulas():
-    """What each name means, for a job on processors and for one on nodes."""
-    jobs = table(
-        submit=[7.0], run_time=[50.0], requested_time=[100.0], processors=[6], gpus=[6.0], nodes=[2], memory=[2e10]
-    )  # fmt: skip
-    policy = Policy(estimate_multiplier=2.0)
-    for machine in (Machine.by_processors(24), SMALL_CLUSTER):
-        got = dict(
-            zip(
-                STATIC_VARIABLES,
-                features(jobs, machine, policy, job_array(jobs, machine, policy))[:, 0],
-                strict=True,
-            )
-        )
-        assert (got["submit"], got["requested_time"], got["remaining_time"]) == (7, 200, 200)
-        assert (got["processors"], got["gpus"], got["nodes"], got["memory"]) == (6, 6, 2, 2e10)
-        if machine is SMALL_CLUSTER:  # 6 of 20 GPUs is its largest share
-            assert (got["size"], got["size_fraction"]) == pytest.approx((6, 6 / 20))
-        else:
-            assert (got["size"], got["size_fraction"]) == (6, 6 / 24)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters", "message"),
-    [
-        ("fifo", {}, "ordering 'fifo': expected expr:FORMULA or one of fcfs, sjf, "),
-        ("FCFS", {}, "ordering 'FCFS': expected"),
-        ("", {}, "ordering '': expected"),
-        ("sjf", {"weight": 1.0}, "ordering sjf: unknown parameter 'weight'; expected no parameters"),
-        ("multifactor", {"age": 1.0}, "ordering multifactor: unknown parameter 'age'; expected age_weight, "),
-        ("expr:", {}, "formula '': cannot be read"),
-        ("expr:length", {}, "formula 'length': unknown name 'length'; expected one of submit, "),
-    ],
-)
-def test_wrong_orderings(name, parameters, message):
-    jobs = table(submit=[0.0], run_time=[1.0], processors=[1])
-    with pytest.raises(InputError) as raised:
-        make_state(jobs, Machine.by_processors(1), Policy(ordering=name, parameters=parameters))
-    assert str(raised.value).startswith(message)
-    assert "\n" not in str(raised.value)
