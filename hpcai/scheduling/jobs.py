@@ -65,7 +65,6 @@ def demand(jobs: pd.DataFrame, machine: Machine) -> Demand:
         # A GPU log on a machine counted by processor: its GPUs are the processors.
         size = np.where(processors > 0, processors, np.ceil(gpus).astype(np.int64))
         return Demand(size, zeros, zeros, zeros, zeros)
-    node_cpus = max(group.cpus for group in machine.groups)
     node_gpus = max(group.gpus for group in machine.groups)
     if node_gpus > MOST_GPUS or len(machine.groups) > MOST_GROUPS:
         raise InputError(
@@ -75,10 +74,11 @@ def demand(jobs: pd.DataFrame, machine: Machine) -> Demand:
     cpu = jobs["processors"].to_numpy() * MILLI
     gpu = np.round(gpus * MILLI).astype(np.int64)
     memory = np.nan_to_num(jobs["memory"].to_numpy(), nan=0.0)
+    with_gpus = sum(1 << g for g, group in enumerate(machine.groups) if group.gpus)
+    groups = _allowed_groups(jobs, machine) & np.where(gpu > 0, with_gpus, -1)
     tasks = np.maximum(jobs["nodes"].to_numpy(), 1)
-    tasks = np.maximum(tasks, -(-cpu // (node_cpus * MILLI)))
-    if node_gpus:
-        tasks = np.maximum(tasks, -(-gpu // (node_gpus * MILLI)))
+    for wanted, of_group in ((cpu, [g.cpus for g in machine.groups]), (gpu, [g.gpus for g in machine.groups])):
+        tasks = np.maximum(tasks, -(-wanted // np.maximum(_largest_node(groups, of_group) * MILLI, MILLI)))
     tasks = _divide_gpus(tasks, gpu)
     known = (cpu > 0) | (gpu > 0)
     return Demand(
@@ -86,12 +86,15 @@ def demand(jobs: pd.DataFrame, machine: Machine) -> Demand:
         cpu=-(-cpu // tasks),
         memory=np.ceil(memory / tasks).astype(np.int64),
         gpu=gpu // tasks,
-        groups=_allowed_groups(jobs, machine),
+        groups=groups,
     )
 
 
 def _divide_gpus(tasks: NDArray[np.int64], gpu: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Raise ``tasks`` to the next number that gives every task the same whole number of GPUs, or a share."""
+    """Raise ``tasks`` to the next number that gives every task the same whole number of GPUs, or a share.
+
+    A job with fewer GPUs than tasks takes an equal share of a GPU for each.
+    """
     tasks = tasks.copy()
     whole = gpu // MILLI
     mixed = (gpu > MILLI) & (gpu % MILLI != 0)  # 2.5 GPUs: equal shares below one
@@ -101,7 +104,15 @@ def _divide_gpus(tasks: NDArray[np.int64], gpu: NDArray[np.int64]) -> NDArray[np
         if not uneven.any():
             break
         tasks[uneven] += 1
-    return np.where((whole > 0) & ~mixed, np.minimum(tasks, np.maximum(whole, 1)), tasks)
+    return tasks
+
+
+def _largest_node(groups: NDArray[np.int64], amounts: list[int]) -> NDArray[np.int64]:
+    """Return the largest of the amounts (one for each node group) among the groups of each mask."""
+    largest = np.zeros(len(groups), dtype=np.int64)
+    for g, amount in enumerate(amounts):
+        largest = np.maximum(largest, np.where((groups >> g) & 1 == 1, amount, 0))
+    return largest
 
 
 def _allowed_groups(jobs: pd.DataFrame, machine: Machine) -> NDArray[np.int64]:
@@ -195,7 +206,9 @@ def job_array(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> NDArray[n
     if policy.dependencies:
         row = pd.Series(np.arange(len(jobs)), index=jobs["job_id"].to_numpy())
         row = row[~row.index.duplicated()]
-        array["after"] = row.reindex(jobs["preceding_job"].to_numpy()).fillna(-1).to_numpy()
+        after = row.reindex(jobs["preceding_job"].to_numpy()).fillna(-1).to_numpy(dtype=np.int64)
+        # Only a job submitted before can precede: one that named itself, or a ring, would wait for ever.
+        array["after"] = np.where(after < np.arange(len(jobs)), after, -1)
         array["think"] = np.maximum(np.nan_to_num(jobs["think_time"].to_numpy(), nan=0.0), 0.0)
     return array
 

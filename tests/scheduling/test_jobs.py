@@ -44,7 +44,7 @@ def one(machine: Machine, **columns: object) -> tuple[int, int, int, int]:
         (12.0, 3, 3, 4000),
         (16.0, 1, 2, 8000),  # more than the nodes that the log speaks of have
         (10.0, 3, 5, 2000),  # 10 cannot be shared out equally over 3 or 4
-        (3.0, 4, 3, 1000),  # not more tasks than whole GPUs
+        (3.0, 4, 4, 750),  # more tasks than GPUs: equal shares
         (2.5, 0, 3, 833),  # shares of one GPU each
         (2.5, 4, 4, 625),
         (1.5, 1, 2, 750),
@@ -85,7 +85,7 @@ def test_tasks_are_equal_and_together_hold_what_the_job_holds(
     assert tasks >= 1
     assert gpu <= 8000
     assert gpu < 1000 or gpu % 1000 == 0
-    if gpus == int(gpus):
+    if gpus == int(gpus) and tasks <= max(gpus, 1):
         assert tasks * gpu == gpus * 1000
     else:
         assert gpus * 1000 - tasks < tasks * gpu <= gpus * 1000 + 0.5
@@ -103,9 +103,9 @@ def test_memory_is_shared_by_the_tasks_and_unknown_memory_is_none() -> None:
 @pytest.mark.parametrize(
     ("partition", "kind", "groups"),
     [
-        ("", "", A | B | C),
+        ("", "", A | B),  # the nodes c have no GPUs
         ("a", "", A),
-        ("elsewhere", "", A | B | C),  # a partition that the machine does not name
+        ("elsewhere", "", A | B),  # a partition that the machine does not name
         ("", "A", A),
         ("", "a", A),
         ("", "b", B),
@@ -191,7 +191,8 @@ def test_reasons_that_do_not_occur_are_not_named() -> None:
     [
         ({"processors": 32}, True),  # on c alone
         ({"processors": 8, "nodes": 1, "gpus": 4.0, "partition": "a"}, True),
-        ({"processors": 9, "nodes": 1, "partition": "a"}, False),
+        ({"processors": 9, "nodes": 1, "partition": "a"}, True),  # as two tasks: a node has 8
+        ({"processors": 25, "partition": "a"}, False),
         ({"processors": 8, "nodes": 8, "gpus": 0.0}, True),  # several tasks on one node
         ({"gpus": 20.0, "nodes": 5}, True),
         ({"gpus": 24.0, "nodes": 6}, False),
@@ -336,3 +337,35 @@ def test_size_on_nodes_is_the_largest_share_in_gpus() -> None:
     assert row(values, "size") == pytest.approx([5.0, 5.0, 5.0])
     assert row(values, "size_fraction") == pytest.approx([0.25, 0.25, 0.25])
     assert row(values, "partition_priority") == [1.0, 0.5, 1.0]
+
+
+def test_tasks_are_sized_by_the_nodes_that_a_job_may_use() -> None:
+    machine = Machine.model_validate(
+        {
+            "name": "two kinds",
+            "groups": [
+                {"name": "wide", "count": 1, "cpus": 16, "memory_gib": 64, "gpus": 8, "gpu_kind": "A"},
+                {"name": "slim", "count": 4, "cpus": 16, "memory_gib": 64, "gpus": 4, "gpu_kind": "B"},
+                {"name": "cpu", "count": 1, "cpus": 128, "memory_gib": 64},
+            ],
+        }
+    )
+    jobs = table(
+        submit=[0.0] * 4,
+        run_time=[1.0] * 4,
+        gpus=[8.0, 8.0, 2.0, 1.0],
+        gpu_kind=["B", "", "", ""],
+        processors=[8, 8, 20, 48],
+    )
+    need = demand(jobs, machine)
+    # 8 GPUs of kind B need two nodes; 20 CPUs with GPUs do not fit on the big node that has none, but on two of 16;
+    # 48 CPUs beside one GPU are three tasks that share it.
+    assert need.size.tolist() == [2, 1, 2, 3]
+    assert need.gpu.tolist() == [4000, 8000, 1000, 333]
+    assert replayable(jobs, machine)[1] == {}
+
+
+def test_only_a_job_ahead_can_precede() -> None:
+    jobs = table(submit=[0.0, 1.0, 2.0], run_time=[1.0] * 3, processors=[1] * 3, preceding_job=["1", "3", "2"])
+    array = job_array(jobs, Machine.by_processors(1), Policy(dependencies=True))
+    assert array["after"].tolist() == [-1, -1, 1]
