@@ -72,7 +72,7 @@ def test_cpus_are_divided_into_equal_tasks(processors: int, nodes: int, tasks: i
     gpus=st.one_of(st.integers(0, 40).map(float), st.integers(1, 4000).map(lambda milli: milli / 1000)),
     processors=st.integers(0, 256),
     nodes=st.integers(0, 6),
-    memory=st.one_of(st.just(NAN), st.floats(0, 1e12)),
+    memory=st.one_of(st.just(NAN), st.integers(0, 10**12).map(float)),
 )
 @settings(max_examples=150, deadline=None)
 def test_tasks_are_equal_and_together_hold_what_the_job_holds(
