@@ -12,7 +12,7 @@ import numpy as np
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.node_profile import place_later, place_now, take_nodes
 from hpcai.scheduling.nodes import Room, copy_room, hold, hold_if_free, place, tasks_on
-from hpcai.scheduling.queue import next_fit, next_waiting
+from hpcai.scheduling.queue import next_fit, next_waiting, with_tolerance
 from hpcai.scheduling.running import begin, leave_running
 from hpcai.scheduling.state import NO_BACKFILL, OPEN, UNBOUNDED, State
 
@@ -61,7 +61,7 @@ def pass_nodes(st: State, now: float) -> None:
         return
     copy_room(st.room, st.ahead)
     shadow = _reserve_head(st, st.jobs[st.places[head].job], st.ahead, now)
-    slack = (shadow - now) * (1.0 + 1e-9) + 1e-6
+    slack = with_tolerance(shadow - now)
     looked = 0
     position = head
     while looked < s.depth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.profile import find, fits_now, free_for, take
-from hpcai.scheduling.queue import next_fit, next_waiting
+from hpcai.scheduling.queue import next_fit, next_waiting, with_tolerance
 from hpcai.scheduling.running import begin, leave_running
 from hpcai.scheduling.state import NO_BACKFILL, UNBOUNDED, State
 
@@ -58,7 +58,7 @@ def pass_processors(st: State, now: float) -> None:
     if head < 0 or s.backfill == NO_BACKFILL or st.tree[1].bulk > free_processors(st):
         return
     shadow, extra = _reservation(st, st.jobs[st.places[head].job].size, now)
-    slack = _with_tolerance(shadow - now)
+    slack = with_tolerance(shadow - now)
     bounded = s.depth != UNBOUNDED
     looked = 0
     position = head
@@ -76,12 +76,6 @@ def pass_processors(st: State, now: float) -> None:
         elif job.size <= extra:
             extra -= job.size
             start_job(st, position, now)
-
-
-@jit
-def _with_tolerance(slack: float) -> float:
-    """Return a bound on estimates for the tree to prune by: rounding must not hide a job, which is judged exactly."""
-    return slack * (1.0 + 1e-9) + 1e-6
 
 
 @jit
@@ -124,7 +118,7 @@ def next_candidate(st: State, position: int, now: float) -> int:
     """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
     room = free_processors(st)
     # Not even the smallest could stay longer than this: the tree then passes over the long jobs of a deep queue.
-    slack = _with_tolerance(free_for(st, st.tree[1].bulk))
+    slack = with_tolerance(free_for(st, st.tree[1].bulk))
     position = next_fit(st, position, room, slack, -1)
     while position >= 0:
         job = st.jobs[st.places[position].job]

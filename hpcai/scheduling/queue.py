@@ -80,6 +80,12 @@ def next_fit(st: State, position: int, room: int, slack: float, extra: int) -> i
 
 
 @jit
+def with_tolerance(slack: float) -> float:
+    """Return a bound on estimates for the tree to prune by: rounding must not hide a job, which is judged exactly."""
+    return slack * (1.0 + 1e-9) + 1e-6
+
+
+@jit
 def next_waiting(st: State, position: int) -> int:
     """Return the first waiting position from ``position`` on, or -1."""
     return next_fit(st, position, UNBOUNDED - 1, np.inf, 0)

@@ -36,7 +36,6 @@ SCALARS = np.dtype(
         ("leaves", "i8"),  # of the queue tree: a power of two
         ("backfill", "i8"),
         ("depth", "i8"),  # backfill_depth
-        ("by_node", "i8"),
         ("dynamic", "i8"),  # the ordering is evaluated anew at each pass
         ("usage", "i8"),  # the ordering reads usage, so it is kept
         ("use_profile", "i8"),  # the pass needs a profile: conservative, or there are reservations
@@ -143,7 +142,6 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
     scalars["leaves"] = leaves
     scalars["backfill"] = BACKFILL[policy.backfill]
     scalars["depth"] = policy.backfill_depth or UNBOUNDED
-    scalars["by_node"] = machine.by_node
     scalars["dynamic"] = dynamic
     scalars["usage"] = formula.needs_usage
     scalars["use_profile"] = use_profile
