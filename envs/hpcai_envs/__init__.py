@@ -1,6 +1,9 @@
 """Gymnasium environments over hpcai's simulators.
 
-The package is installed as ``hpcai_envs``; environments are reached by id with the module in front,
-``gymnasium.make("hpcai_envs:hpcai/<Name>-v<N>")``. None is registered yet: the first is the scheduling
-environment.
+Environments are reached by id with the module in front, ``gymnasium.make("hpcai_envs:hpcai/Scheduling-v0")``, or by
+id alone once this package is imported. Nothing heavy is imported until one is made.
 """
+
+from gymnasium.envs.registration import register
+
+register(id="hpcai/Scheduling-v0", entry_point="hpcai_envs.scheduling:SchedulingEnv")

@@ -14,9 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from hpcai.errors import InputError
 from hpcai.evaluation.metrics import METRICS
+from hpcai.records.splitting import Part
 from hpcai.scheduling.policy import Backfill, Policy
-
-Part = Literal["train", "validation", "test", "all"]
 
 RECORDED = "recorded"
 """Name of the pseudo-policy that stands for what the log says happened."""

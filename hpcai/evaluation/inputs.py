@@ -9,8 +9,9 @@ import pandas as pd
 
 from hpcai.cluster.spec import Machine, load_machine
 from hpcai.evaluation.config import RECORDED, Entry, EvaluationConfig
-from hpcai.evaluation.windows import Window, draw_windows, overlap, part_bounds
+from hpcai.evaluation.windows import Window, draw_windows, overlap
 from hpcai.records import Trace, machine_of, read_trace
+from hpcai.records.splitting import part_bounds
 from hpcai.scheduling.jobs import replayable
 
 ENOUGH_RECORDED = 0.9

@@ -12,10 +12,10 @@ import pandas as pd
 from hpcai.cluster.spec import Machine
 from hpcai.evaluation.fairness import CLASSES, group_means, jain_index, job_class
 from hpcai.evaluation.load import Load, load_over_time
+from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
 
 Floats = npt.NDArray[np.float64]
 
-SLOWDOWN_FLOOR: Final = 10.0  # s
 LOST_STATUSES: Final = ("failed", "timeout", "node_fail", "out_of_memory")
 ROUNDING: Final = 1e-3  # s; a start later than another by less than this counts as equal
 

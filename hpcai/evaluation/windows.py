@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from hpcai.errors import InputError
-from hpcai.evaluation.config import Part
-from hpcai.records import Trace, split
 
 
 @dataclass(frozen=True)
@@ -22,21 +19,6 @@ class Window:
 
     def __len__(self) -> int:
         return self.last - self.first
-
-
-def part_bounds(trace: Trace, jobs: pd.DataFrame, part: Part) -> tuple[int, int]:
-    """Return which rows ``[first, last)`` of ``jobs``, the replayable ones of ``trace``, belong to a part.
-
-    Parts are those of :func:`hpcai.records.split`: train is the first 60 % of all submissions, validation the
-    next 10 %, test the last 30 %, and no two share an instant. Raises InputError if a part would be empty.
-    """
-    if part == "all":
-        return 0, len(jobs)
-    instants = split(trace)[part].jobs["submit"]
-    submit = jobs["submit"].to_numpy(np.float64)
-    first = np.searchsorted(submit, float(instants.iloc[0]), side="left")
-    last = np.searchsorted(submit, float(instants.iloc[-1]), side="right")
-    return int(first), int(last)
 
 
 def draw_windows(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
+import pandas as pd
 
 from hpcai.errors import InputError
 from hpcai.records.schema import BadRows, Trace
 
 PARTS: Final = ("train", "validation", "test")
+Part = Literal["train", "validation", "test", "all"]
 
 
 def split(trace: Trace, fractions: Sequence[float] = (0.6, 0.1, 0.3), names: Sequence[str] = PARTS) -> dict[str, Trace]:
@@ -40,3 +42,18 @@ def split(trace: Trace, fractions: Sequence[float] = (0.6, 0.1, 0.3), names: Seq
         bad = trace.bad_rows if first == 0 else BadRows()
         parts[name] = replace(trace, name=f"{trace.name}-{name}", jobs=jobs, bad_rows=bad, notes=[*trace.notes, note])
     return parts
+
+
+def part_bounds(trace: Trace, jobs: pd.DataFrame, part: Part) -> tuple[int, int]:
+    """Return which rows ``[first, last)`` of ``jobs``, the replayable ones of ``trace``, belong to a part.
+
+    Parts are those of :func:`split`: train is the first 60 % of all submissions, validation the
+    next 10 %, test the last 30 %, and no two share an instant. Raises InputError if a part would be empty.
+    """
+    if part == "all":
+        return 0, len(jobs)
+    instants = split(trace)[part].jobs["submit"]
+    submit = jobs["submit"].to_numpy(np.float64)
+    first = np.searchsorted(submit, float(instants.iloc[0]), side="left")
+    last = np.searchsorted(submit, float(instants.iloc[-1]), side="right")
+    return int(first), int(last)

@@ -41,9 +41,10 @@ def jit(function: F) -> F:
     """Compile ``function`` with Numba at its first call; cached on disk; x / 0 follows IEEE 754.
 
     The hot path allocates nothing, so Numba is told to leave out reference counting: it would otherwise count
-    every array of the state up and down at every call, which takes most of the time of a replay.
+    every array of the state up and down at every call, which takes most of the time of a replay. It holds no
+    lock of Python's either, so that threads can step episodes side by side.
     """
-    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
     return cast(F, numba.njit(**options)(function))
 
 

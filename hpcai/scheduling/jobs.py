@@ -14,6 +14,7 @@ from hpcai.errors import InputError
 from hpcai.scheduling.formula import STATIC_VARIABLES
 from hpcai.scheduling.policy import Policy
 
+SLOWDOWN_FLOOR: Final = 10.0  # s; of the run time in the bounded slowdown
 MILLI: Final = 1000  # CPUs and GPUs of a node are counted in thousandths
 MOST_GPUS, MOST_GROUPS = 64, 63  # of a node, of a machine: they are bits of an integer
 

@@ -52,18 +52,22 @@ def reserve_nodes(st: State, now: float) -> None:
 @jit
 def pass_nodes(st: State, now: float) -> None:
     """The pass without a profile: none and EASY, no reservations."""
-    s = st.scalars[0]
     head = next_waiting(st, 0)
     while head >= 0 and place(st, st.room, st.jobs[st.places[head].job]):
         start_tasks(st, head, now)
         head = next_waiting(st, head + 1)
-    if head < 0 or s.backfill == NO_BACKFILL:
-        return
-    copy_room(st.room, st.ahead)
-    shadow = _reserve_head(st, st.jobs[st.places[head].job], st.ahead, now)
+    if head >= 0 and st.scalars[0].backfill != NO_BACKFILL:
+        backfill_nodes(st, head, head + 1, now)
+
+
+@jit
+def backfill_nodes(st: State, head: int, position: int, now: float) -> None:
+    """Start, in order from ``position`` on, the jobs that do not delay the job at ``head``."""
+    s = st.scalars[0]
+    shadow = reserve_head_nodes(st, st.places[head].job, now)
     slack = with_tolerance(shadow - now)
     looked = 0
-    position = head
+    position -= 1
     while looked < s.depth:
         if s.depth != UNBOUNDED:
             position = next_waiting(st, position + 1)
@@ -88,9 +92,11 @@ def pass_nodes(st: State, now: float) -> None:
 
 
 @jit
-def _reserve_head(st: State, job: Any, room: Room, now: float) -> float:
-    """Return the head's shadow time; ``room``, at first what is free now, becomes the extra: what is then left."""
+def reserve_head_nodes(st: State, j: int, now: float) -> float:
+    """Return the shadow time of job ``j``; the extra, what is then left beside it, is in ``st.ahead``."""
     s = st.scalars[0]
+    job, room = st.jobs[j], st.ahead
+    copy_room(st.room, room)
     fits = 0
     for i in range(room.shape[0]):
         fits += tasks_on(st, room, i, job)
@@ -126,6 +132,50 @@ def _tasks_beside(st: State, room: Room, leaver: Any, job: Any) -> int:
             last = st.entries[k].node
             tasks += tasks_on(st, room, last, job)
     return tasks
+
+
+@jit
+def fits_on_nodes(st: State, j: int, now: float) -> bool:
+    """Return whether job ``j`` could start now; its entries then name the nodes."""
+    if st.scalars[0].use_profile:
+        return bool(place_now(st, st.jobs[j], now))
+    return bool(place(st, st.room, st.jobs[j]))
+
+
+@jit
+def start_on_nodes(st: State, position: int, now: float) -> None:
+    """Start the job at ``position``, which fits, on nodes with room."""
+    place(st, st.room, st.jobs[st.places[position].job])
+    start_tasks(st, position, now)
+
+
+@jit
+def reserve_on_nodes(st: State, j: int, now: float) -> tuple[float, int]:
+    """Return the shadow time of job ``j``, and 0: the extra is in ``st.ahead``."""
+    return reserve_head_nodes(st, j, now), 0
+
+
+@jit
+def beside_on_nodes(st: State, j: int, shadow: float, extra: int, now: float) -> bool:
+    """Return whether job ``j``, which fits where its entries say, would leave the head its place."""
+    job = st.jobs[j]
+    if now + job.estimate <= shadow:
+        return True
+    if not hold_if_free(st, st.ahead, job):
+        return False
+    hold(st, st.ahead, job, -1)
+    return True
+
+
+@jit
+def join_beside_on_nodes(st: State, position: int, shadow: float, extra: int, now: float) -> int:
+    """Start the job at ``position`` beside the head; what it takes of the extra is taken from ``st.ahead``."""
+    job = st.jobs[st.places[position].job]
+    place(st, st.room, job)
+    if now + job.estimate > shadow:
+        hold(st, st.ahead, job, 1)
+    start_tasks(st, position, now)
+    return extra
 
 
 @jit

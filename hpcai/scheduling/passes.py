@@ -43,7 +43,7 @@ def schedule(st: State, now: float) -> None:
     if s.dynamic:
         lay_order(st, now)
     if s.use_profile:
-        _pass_on_profile(st, now)
+        pass_on_profile(st, now)
     else:
         _quick_pass(st, now)
     if s.dynamic and s.started:
@@ -51,12 +51,12 @@ def schedule(st: State, now: float) -> None:
 
 
 @jit
-def _pass_on_profile(st: State, now: float) -> None:
+def pass_on_profile(st: State, now: float) -> None:
     """The pass with a profile: conservative, and any backfilling beside reservations."""
     s = st.scalars[0]
     _lay_profile(st, now)
     if s.backfill == CONSERVATIVE:
-        _place_in_order(st, now)
+        place_in_order(st, now)
         return
     position = next_waiting(st, 0)
     while position >= 0 and _start_if_free(st, position, now):
@@ -64,6 +64,14 @@ def _pass_on_profile(st: State, now: float) -> None:
     if position < 0 or s.backfill == NO_BACKFILL:
         return
     _place_later(st, position, now)
+    backfill_on_profile(st, position + 1, now)
+
+
+@jit
+def backfill_on_profile(st: State, position: int, now: float) -> None:
+    """EASY on the profile, the head placed: start, in order from ``position`` on, the jobs that still fit."""
+    s = st.scalars[0]
+    position -= 1
     bounded = s.depth != UNBOUNDED
     looked = 0
     while looked < s.depth:
@@ -75,7 +83,7 @@ def _pass_on_profile(st: State, now: float) -> None:
 
 
 @jit
-def _place_in_order(st: State, now: float) -> None:
+def place_in_order(st: State, now: float) -> None:
     """Conservative: place every waiting job in order; start those whose place is now.
 
     Only what starts now matters, and the profile only ever loses room: so the jobs up to the next one that

@@ -53,15 +53,22 @@ def _start_front(st: State, now: float) -> int:
 @jit
 def pass_processors(st: State, now: float) -> None:
     """The pass without a profile: none and EASY, no reservations."""
-    s = st.scalars[0]
     head = _start_front(st, now)
-    if head < 0 or s.backfill == NO_BACKFILL or st.tree[1].bulk > free_processors(st):
+    if head >= 0 and st.scalars[0].backfill != NO_BACKFILL:
+        backfill_processors(st, head, head + 1, now)
+
+
+@jit
+def backfill_processors(st: State, head: int, position: int, now: float) -> None:
+    """Start, in order from ``position`` on, the jobs that do not delay the job at ``head``."""
+    s = st.scalars[0]
+    if st.tree[1].bulk > free_processors(st):
         return
-    shadow, extra = _reservation(st, st.jobs[st.places[head].job].size, now)
+    shadow, extra = reserve_head(st, st.places[head].job, now)
     slack = with_tolerance(shadow - now)
     bounded = s.depth != UNBOUNDED
     looked = 0
-    position = head
+    position -= 1
     while looked < s.depth:
         free = free_processors(st)
         position = next_waiting(st, position + 1) if bounded else next_fit(st, position + 1, free, slack, extra)
@@ -79,9 +86,10 @@ def pass_processors(st: State, now: float) -> None:
 
 
 @jit
-def _reservation(st: State, size: int, now: float) -> tuple[float, int]:
-    """Return the head's shadow time and the processors that will then be free beyond its ``size``."""
+def reserve_head(st: State, j: int, now: float) -> tuple[float, int]:
+    """Return the shadow time of job ``j`` and the extra: processors that will then be free beyond its own."""
     s = st.scalars[0]
+    size = st.jobs[j].size
     free = s.total - s.used
     r = s.running - 1
     shadow = now
@@ -93,6 +101,30 @@ def _reservation(st: State, size: int, now: float) -> tuple[float, int]:
         free += st.jobs[st.running[r].job].size
         r -= 1
     return shadow, free - size
+
+
+@jit
+def fits_on_processors(st: State, j: int, now: float) -> bool:
+    """Return whether job ``j`` could start now."""
+    job = st.jobs[j]
+    if job.size > free_processors(st):
+        return False
+    return not st.scalars[0].use_profile or bool(fits_now(st, job.estimate, job.size))
+
+
+@jit
+def beside_on_processors(st: State, j: int, shadow: float, extra: int, now: float) -> bool:
+    """Return whether job ``j``, which fits, would leave the head its place."""
+    job = st.jobs[j]
+    return bool(now + job.estimate <= shadow or job.size <= extra)
+
+
+@jit
+def join_beside_on_processors(st: State, position: int, shadow: float, extra: int, now: float) -> int:
+    """Start the job at ``position`` beside the head; return what is left of the extra."""
+    job = st.jobs[st.places[position].job]
+    start_job(st, position, now)
+    return int(extra if now + job.estimate <= shadow else extra - job.size)
 
 
 @jit

@@ -15,7 +15,7 @@ import numpy as np
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.formula import SUBMIT, evaluate
-from hpcai.scheduling.state import UNBOUNDED, State
+from hpcai.scheduling.state import DECAYED_USE, UNBOUNDED, State
 
 
 @jit
@@ -108,7 +108,7 @@ def lay_order(st: State, now: float) -> None:
     """Evaluate a dynamic ordering and lay the tree over the queue in that order."""
     s = st.scalars[0]
     n = s.waiting
-    if s.usage:
+    if st.usage.shape[1] > 0:  # the ordering reads it
         _load_usage(st, now)
     evaluate(st.program, st.constants, st.features, st.queue, n, now, st.submit, st.usage, st.keys)
     for q in range(n):
@@ -166,6 +166,31 @@ def _sort_places(st: State, n: int) -> None:
 
 
 @jit
+def hide(st: State, position: int) -> None:
+    """Have the queue tree pass over the waiting job at ``position`` until it is shown again."""
+    _set_leaf(st, position, UNBOUNDED, np.inf)
+
+
+@jit
+def show(st: State, position: int) -> None:
+    """Undo :func:`hide`."""
+    job = st.jobs[st.places[position].job]
+    _set_leaf(st, position, job.bulk, job.estimate)
+
+
+@jit
+def lay_static_order(st: State, n: int) -> None:
+    """Fix the position of ``n`` jobs by the key in their place, ties by submission and row; nobody waits yet."""
+    for j in range(n):
+        st.submit[j] = st.jobs[j].submit
+    _sort_places(st, n)
+    for position in range(n):
+        st.places[st.places[position].job].position = position
+    for j in range(n):
+        st.submit[j] = np.nan
+
+
+@jit
 def drop_started(st: State, waiting_before: int) -> None:
     """Close the gaps that the jobs started by this pass left in the queue of a dynamic ordering."""
     kept = 0
@@ -179,26 +204,29 @@ def drop_started(st: State, waiting_before: int) -> None:
 @jit
 def _load_usage(st: State, now: float) -> None:
     """Fill row 0 with the waiting jobs' accounts' share of the decayed use, row 1 with that over an equal share."""
-    accounts = st.accounts.shape[0] - 1
-    accrue(st, accounts, 0.0, now)
-    total = st.accounts[accounts].usage
+    machine = st.accounts.shape[0] - 1
+    accrue(st, machine, 0.0, now)
+    total = st.accounts[machine].usage
     for q in range(st.scalars[0].waiting):
         account = st.jobs[st.queue[q]].account
         accrue(st, account, 0.0, now)
         share = st.accounts[account].usage / total if total > 0.0 else 0.0
         st.usage[0, q] = share
-        st.usage[1, q] = share * accounts
+        st.usage[1, q] = share * st.scalars[0].accounts
 
 
 @jit
 def accrue(st: State, account: int, change: float, now: float) -> None:
-    """Bring an account's decayed use up to ``now``; from then on it uses ``change`` more (signed).
+    """Bring an account's decayed use, if it is kept, up to ``now``; from then on it uses ``change`` more (signed).
 
     Use u decays with half-life H while r units are in use: du/dt = r - u ln 2 / H, solved exactly.
     """
     a = st.accounts[account]
+    rate = a.rate
+    a.rate = rate + change
+    if st.scalars[0].usage != DECAYED_USE:
+        return
     half_life = st.scalars[0].half_life
     kept = 0.5 ** ((now - a.since) / half_life)
-    a.usage = a.usage * kept + a.rate * half_life / np.log(2.0) * (1.0 - kept)
+    a.usage = a.usage * kept + rate * half_life / np.log(2.0) * (1.0 - kept)
     a.since = now
-    a.rate += change

@@ -19,6 +19,7 @@ from hpcai.scheduling.orderings import parse_ordering
 from hpcai.scheduling.policy import Policy
 
 NO_BACKFILL, EASY, CONSERVATIVE = 0, 1, 2
+NO_USE, PRESENT_USE, DECAYED_USE = 0, 1, 2  # what is kept of accounts' use of the machine
 BACKFILL: Final = {"none": NO_BACKFILL, "easy": EASY, "conservative": CONSERVATIVE}
 UNBOUNDED: Final = np.iinfo(np.int64).max
 
@@ -37,12 +38,14 @@ SCALARS = np.dtype(
         ("backfill", "i8"),
         ("depth", "i8"),  # backfill_depth
         ("dynamic", "i8"),  # the ordering is evaluated anew at each pass
-        ("usage", "i8"),  # the ordering reads usage, so it is kept
+        ("usage", "i8"),  # NO_USE, PRESENT_USE or DECAYED_USE
         ("use_profile", "i8"),  # the pass needs a profile: conservative, or there are reservations
         ("blocks", "i8"),  # of the profile of processors
         ("changes", "i8"),  # in the profile of nodes
         ("starts", "i8"),  # jobs started so far
         ("passes", "i8"),
+        ("capacity", "f8"),  # the machine in the unit of job sizes: processors, or GPUs (CPUs if it has none)
+        ("accounts", "i8"),  # that share the machine equally in fair-share
         ("half_life", "f8"),  # s
     ],
     align=True,
@@ -92,7 +95,7 @@ class State(NamedTuple):
     started: NDArray[np.int64]  # (n,) jobs started by the latest pass
     queue: NDArray[np.int64]  # (n,) waiting jobs of a dynamic ordering, else (0,)
     places: NDArray[np.void]  # PLACE (n,)
-    merging: NDArray[np.void]  # PLACE (n,) room to sort places in, else (0,)
+    merging: NDArray[np.void]  # PLACE (n,) room to sort places in; (0,) if they never are
     tree: NDArray[np.void]  # LEAF (2 * leaves,)
     running: NDArray[np.void]  # RUNNING (n,), latest expected end first
     accounts: NDArray[np.void]  # ACCOUNT (A + 1,), the last is the machine's total
@@ -118,11 +121,14 @@ class State(NamedTuple):
     left: NDArray[np.int64]  # (G,)
 
 
-def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile: bool = False) -> State:
+def make_state(
+    jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile: bool = False, observed: bool = False
+) -> State:
     """Return the state before the first event.
 
     ``jobs`` must be replayable on ``machine`` (:func:`hpcai.scheduling.jobs.replayable`) and sorted by submit.
-    ``profile`` makes every pass use the profile, which the tests compare with the quicker passes.
+    ``profile`` makes every pass use the profile, which the tests compare with the quicker passes. ``observed``
+    keeps what an agent sees and a heuristic may not need: every account's use.
     """
     n = len(jobs)
     array = job_array(jobs, machine, policy)
@@ -143,8 +149,10 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
     scalars["backfill"] = BACKFILL[policy.backfill]
     scalars["depth"] = policy.backfill_depth or UNBOUNDED
     scalars["dynamic"] = dynamic
-    scalars["usage"] = formula.needs_usage
+    scalars["usage"] = DECAYED_USE if formula.needs_usage else PRESENT_USE if observed else NO_USE
     scalars["use_profile"] = use_profile
+    scalars["capacity"] = scalars["total"] / (MILLI if machine.by_node else 1)
+    scalars["accounts"] = int(array["account"].max(initial=-1)) + 1
     scalars["half_life"] = policy.usage_half_life
 
     places = np.zeros(n, dtype=PLACE)
@@ -163,13 +171,13 @@ def make_state(jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile:
         started=np.zeros(n, dtype=np.int64),
         queue=np.zeros(n if dynamic else 0, dtype=np.int64),
         places=places,
-        merging=np.zeros(n if dynamic else 0, dtype=PLACE),
+        merging=np.zeros(n if dynamic or observed else 0, dtype=PLACE),
         tree=tree,
         running=np.zeros(n, dtype=RUNNING),
-        accounts=np.zeros(int(array["account"].max(initial=-1)) + 2, dtype=ACCOUNT),
+        accounts=np.zeros(int(scalars["accounts"][0]) + 1, dtype=ACCOUNT),
         program=formula.program,
         constants=formula.constants,
-        features=static if dynamic else static[:, :0],
+        features=static if dynamic or observed else static[:, :0],
         keys=np.zeros((formula.depth, n if dynamic else 0)),
         usage=np.zeros((2, n if formula.needs_usage else 0)),
         steps=np.zeros(blocks * BLOCK_WIDTH, dtype=STEP),

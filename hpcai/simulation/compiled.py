@@ -79,7 +79,7 @@ def run(state: State, progress: Callable[[int], object] | None = None) -> None:
 
 
 @jit
-def _next_instant(st: State, ev: Events) -> float:
+def next_instant(st: State, ev: Events) -> float:
     """Return the time of the next event; inf if there is none."""
     c = ev.counts[0]
     now = np.inf
@@ -99,30 +99,49 @@ def _next_instant(st: State, ev: Events) -> float:
 @jit
 def _advance(st: State, ev: Events, instants: int) -> bool:
     """Handle up to ``instants`` instants; return whether any are left."""
-    c = ev.counts[0]
-    if not c.begun:
-        c.begun = 1
-        reserve(st, -np.inf)  # what is reserved from the beginning on
+    begin_replay(st, ev)
     for _ in range(instants):
-        now = _next_instant(st, ev)
+        now = next_instant(st, ev)
         if now == np.inf:
             return False
-        while c.running > 0 and ev.end_times[0] == now:
-            j = heap_pop(ev.end_times, ev.end_jobs, c.running)
-            c.running -= 1
-            c.ended += 1
-            finish(st, j, now)
-            _release_followers(st, ev, j, now)
-        if c.boundary < ev.boundaries.shape[0] and ev.boundaries[c.boundary] == now:
-            c.boundary += 1
-            reserve(st, now)
-        _take_arrivals(st, ev, now)
+        handle_events(st, ev, now)
         schedule(st, now)
-        for k in range(st.scalars[0].started):
-            j = st.started[k]
-            heap_push(ev.end_times, ev.end_jobs, c.running, now + st.jobs[j].run, j)
-            c.running += 1
+        launch(st, ev, now)
     return True
+
+
+@jit
+def begin_replay(st: State, ev: Events) -> None:
+    """Put in force what is reserved from the beginning on, once."""
+    if not ev.counts[0].begun:
+        ev.counts[0].begun = 1
+        reserve(st, -np.inf)
+
+
+@jit
+def handle_events(st: State, ev: Events, now: float) -> None:
+    """Let everything that is due at ``now`` take effect, in the order of docs/semantics.md."""
+    c = ev.counts[0]
+    while c.running > 0 and ev.end_times[0] == now:
+        j = heap_pop(ev.end_times, ev.end_jobs, c.running)
+        c.running -= 1
+        c.ended += 1
+        finish(st, j, now)
+        _release_followers(st, ev, j, now)
+    if c.boundary < ev.boundaries.shape[0] and ev.boundaries[c.boundary] == now:
+        c.boundary += 1
+        reserve(st, now)
+    _take_arrivals(st, ev, now)
+
+
+@jit
+def launch(st: State, ev: Events, now: float) -> None:
+    """Note when the jobs that the latest pass has started will end."""
+    c = ev.counts[0]
+    for k in range(st.scalars[0].started):
+        j = st.started[k]
+        heap_push(ev.end_times, ev.end_jobs, c.running, now + st.jobs[j].run, j)
+        c.running += 1
 
 
 @jit

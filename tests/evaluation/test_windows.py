@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcai.errors import InputError
-from hpcai.evaluation.windows import draw_windows, overlap, part_bounds
+from hpcai.evaluation.windows import draw_windows, overlap
 from hpcai.records import Trace
+from hpcai.records.splitting import part_bounds
 from tests.evaluation.tables import jobs_table
 
 PARTS = ("train", "validation", "test")

@@ -1,0 +1,160 @@
+"""Many scheduling episodes stepped in one compiled call, as a vector environment of stable-baselines3."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils.seeding import np_random
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+
+from hpcai.errors import InputError
+from hpcai.simulation.batch import BEGIN, Seen, advance, make_seen, stack
+from hpcai.simulation.episode import Episodes, Lane
+from hpcai_envs.scheduling import Observation, observation_space
+
+
+class _Group:
+    """The lanes ``low`` to ``high - 1`` of the vector, which play windows of one log."""
+
+    def __init__(self, episodes: Episodes, low: int, high: int) -> None:
+        self.episodes, self.low, self.high = episodes, low, high
+        self.lanes: Lane = stack(episodes, high - low)
+        self.next_first = np.zeros(high - low, dtype=np.int64)
+
+    def part(self, seen: Seen) -> Seen:
+        """Return this group's rows."""
+        return Seen(*(array[self.low : self.high] for array in seen))
+
+
+class BatchedScheduling(VecEnv):
+    """``lanes`` copies of ``hpcai/Scheduling-v0`` stepped together; trajectories equal the plain environment's.
+
+    ``episodes`` are the logs to play, one or several of one setting; lanes are shared out among them evenly. The
+    episode of lane b goes on as that of a plain environment seeded with ``seed + b``. Arrays returned by a step
+    are written again by the step after the next.
+    """
+
+    def __init__(self, episodes: Episodes | Sequence[Episodes], lanes: int, *, seed: int = 0, threads: int = 0) -> None:
+        """``threads`` step the lanes side by side; 0: as many as there are processors, at most 4."""
+        sources = [episodes] if isinstance(episodes, Episodes) else list(episodes)
+        if lanes < len(sources):
+            raise InputError(f"{lanes} lanes: expected at least one for each of the {len(sources)} logs")
+        self.setting = sources[0].setting
+        self.render_mode = None
+        edges = np.linspace(0, lanes, len(sources) + 1).astype(int)
+        self._groups = [_Group(s, int(a), int(b)) for s, a, b in zip(sources, edges, edges[1:], strict=False)]
+        self._seen = [make_seen(lanes, self.setting.window) for _ in range(2)]
+        self._turn = 0
+        self._threads = threads or min(os.cpu_count() or 1, 4)
+        self._executor = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+        self._actions: NDArray[np.int64] = np.zeros(lanes, dtype=np.int64)
+        super().__init__(lanes, observation_space(self.setting), spaces.Discrete(self.setting.actions))
+        self.seed(seed)
+        self._generators = [np_random(seed + b)[0] for b in range(lanes)]
+
+    def _run(self, actions: NDArray[np.int64]) -> None:
+        """Advance all lanes, spread over the threads."""
+        calls = []
+        for group in self._groups:
+            lanes = group.high - group.low
+            seen = group.part(self._seen[self._turn])
+            shared = (group.lanes, group.episodes.pool, actions[group.low : group.high], group.next_first, seen)
+            edges = np.linspace(0, lanes, min(self._threads, lanes) + 1).astype(int).tolist()
+            calls += [(*shared, low, high) for low, high in itertools.pairwise(edges)]
+        if self._executor is None:
+            for call in calls:
+                advance(*call)
+        else:
+            for future in [self._executor.submit(advance, *call) for call in calls]:
+                future.result()
+
+    def _draw(self, lanes: Iterable[int]) -> None:
+        """Draw the next window of each of ``lanes``."""
+        for group in self._groups:
+            for b in lanes:
+                if group.low <= b < group.high:
+                    group.next_first[b - group.low] = self._generators[b].integers(group.episodes.starts)
+
+    def _observation(self) -> Observation:
+        seen = self._seen[self._turn]
+        return {"jobs": seen.jobs, "machine": seen.machine}
+
+    def reset(self) -> Observation:  # type: ignore[override]
+        """Begin an episode in every lane."""
+        for b, seed in enumerate(self._seeds):
+            if seed is not None:
+                self._generators[b] = np_random(seed)[0]
+        self._reset_seeds()
+        self._reset_options()
+        self._draw(range(self.num_envs))
+        self._run(np.full(self.num_envs, BEGIN))
+        if self._seen[self._turn].done.any():
+            raise InputError("no window of the log has anything to decide")
+        self._draw(range(self.num_envs))
+        return self._observation()
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Take the actions, (lanes,)."""
+        self._actions = np.ascontiguousarray(actions, dtype=np.int64)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step every lane; an episode that has ended is followed by the next one's first observation."""
+        self._turn = 1 - self._turn
+        self._run(self._actions)
+        seen = self._seen[self._turn]
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        ended = np.flatnonzero(seen.done).tolist()
+        for b in ended:
+            infos[b] = self._outcome(seen, b)
+        self._draw(ended)
+        return self._observation(), seen.reward.astype(np.float32), seen.done.copy(), infos  # type: ignore[return-value]
+
+    def _outcome(self, seen: Seen, b: int) -> dict[str, Any]:
+        cost, heuristic = seen.cost[b].tolist()
+        space = self.observation_space
+        return {
+            "cost": cost,
+            "heuristic_cost": heuristic,
+            "ratio": cost / heuristic if heuristic else 1.0,
+            "steps": int(seen.steps[b]),
+            # What the plain environment returns at the end: nothing is left to see.
+            "terminal_observation": {name: np.zeros(space[name].shape, np.float32) for name in ("jobs", "machine")},  # type: ignore[index]
+            "TimeLimit.truncated": False,
+        }
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are possible in each lane, (lanes, actions)."""
+        return self._seen[self._turn].legal[:, : self.setting.actions]
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._executor is not None:
+            self._executor.shutdown()
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Return the result of ``method_name`` for each lane; only ``action_masks`` is known."""
+        if method_name != "action_masks":
+            raise AttributeError(f"BatchedScheduling has no method {method_name!r} for single lanes")
+        return list(self.action_masks()[self._get_indices(indices)])
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Return the attribute, which all lanes share, for each lane."""
+        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Refuse: lanes have no attributes of their own."""
+        raise AttributeError(f"BatchedScheduling: {attr_name!r} cannot be set for single lanes")
+
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
+        """Return that no lane is wrapped."""
+        return [False for _ in self._get_indices(indices)]

@@ -1,0 +1,205 @@
+"""``hpcai/Scheduling-v0``: which waiting job starts next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from hpcai.cluster.spec import Machine
+from hpcai.errors import InputError
+from hpcai.records import Trace
+from hpcai.records.splitting import Part
+from hpcai.scheduling.decisions import Decide
+from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
+from hpcai.scheduling.policy import Policy
+from hpcai.simulation.batch import BEGIN, LOAD, Seen, advance, lane_of, make_seen, stack
+from hpcai.simulation.episode import Episodes, Lane, Setting
+from hpcai.simulation.rewards import Reward
+from hpcai_envs.render import draw, write
+from hpcai_envs.source import Source, as_model, open_source
+
+Observation = dict[str, NDArray[np.float32]]
+
+
+def make_setting(
+    policy: Policy | Mapping[str, Any] | None = None,
+    window: int = 128,
+    decide: Decide = "both",
+    defer: bool = False,
+    reward: Reward | Mapping[str, Any] | None = None,
+    classes: tuple[str, ...] = (),
+) -> Setting:
+    """Return how episodes are played, from plain values. Raises InputError if one of them makes no sense."""
+    if window < 1:
+        raise InputError(f"window {window}: expected at least 1 job to choose from")
+    if decide not in ("next", "backfill", "both"):
+        raise InputError(f"decide {decide!r}: expected next, backfill or both")
+    return Setting(
+        policy=as_model(Policy, {"ordering": "saf"} if policy is None else policy, "policy"),
+        window=window,
+        decide=decide,
+        defer=defer,
+        reward=as_model(Reward, reward, "reward"),
+        classes=tuple(classes),
+    )
+
+
+def observation_space(setting: Setting) -> spaces.Dict:
+    """Return the space of what is seen."""
+    return spaces.Dict(
+        {
+            "jobs": spaces.Box(0.0, 1.0, (setting.window, len(JOB_FEATURES)), np.float32),
+            "machine": spaces.Box(-1.0, 1.0, (len(MACHINE_FEATURES),), np.float32),
+        }
+    )
+
+
+class SchedulingEnv(gym.Env[Observation, np.int64]):
+    """A window of a recorded log replayed on a machine; the agent decides which waiting job starts next.
+
+    ## Action space
+    ``Discrete(window)``, or ``Discrete(window + 1)`` with ``defer``: a slot of the window, that is of the first
+    ``window`` waiting jobs in the policy's ordering; the last action, with ``defer``, starts nobody (else) at this
+    instant. :meth:`action_masks` says which are possible; one that is not counts as the first that is. Decisions
+    with one possible action take themselves.
+
+    ``decide="next"``: named jobs start as long as they fit; the first that does not gets a reservation (none with
+    backfill ``none``) and the rest follow as the policy's ordering and backfilling say. ``"backfill"`` (EASY): the
+    ordering finds the job with the reservation, the agent picks who is backfilled. ``"both"``: the agent does both.
+
+    ## Observation space
+    ``jobs`` float32 (window, features) in 0..1, the columns of :data:`hpcai.scheduling.features.JOB_FEATURES`;
+    ``machine`` float32 (features,) in -1..1, the columns of MACHINE_FEATURES there. The true run time is not among
+    them.
+
+    ## Rewards
+    :class:`hpcai.simulation.rewards.Reward`, with its formulas; by default what is gained in mean bounded slowdown
+    over the policy's own ordering, as a share of that, as it accrues.
+
+    ## Starting state, episode end
+    An empty machine at the first submission of a window of ``length`` jobs, drawn from the part of the log; the end
+    of its last job. ``info`` then holds ``cost``, ``heuristic_cost``, ``ratio`` and ``steps``.
+
+    ## Options of reset
+    ``trace`` (a path or a Trace), ``machine`` (a preset, a YAML file, a number of processors or a Machine),
+    ``part``, ``length``, and ``window``, the row of the first job in the part's replayable jobs.
+
+    ## Version history
+    v0: first.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}
+
+    def __init__(
+        self,
+        trace: str | Trace = "lublin-256.swf.gz",
+        *,
+        format: str | None = None,
+        machine: str | Machine | None = None,
+        part: Part = "train",
+        length: int = 256,
+        window: int = 128,
+        decide: Decide = "both",
+        defer: bool = False,
+        policy: Policy | Mapping[str, Any] | None = None,
+        reward: Reward | Mapping[str, Any] | None = None,
+        classes: tuple[str, ...] = (),
+        render_mode: Literal["rgb_array", "ansi"] | None = None,
+    ) -> None:
+        """Raise InputError if the log, the machine or a setting cannot be used."""
+        self.setting = make_setting(policy, window, decide, defer, reward, classes)
+        self.observation_space = observation_space(self.setting)
+        self.action_space = spaces.Discrete(self.setting.actions)
+        self.render_mode = render_mode
+        self._format = format
+        self._asked: dict[str, Any] = {"trace": trace, "machine": machine, "part": part, "length": length}
+        self._set_up()
+
+    def _set_up(self) -> None:
+        asked = self._asked
+        self.source: Source = open_source(
+            asked["trace"], format=self._format, machine=asked["machine"], part=asked["part"]
+        )
+        self.episodes = Episodes(
+            self.source.jobs,
+            self.source.machine,
+            self.setting,
+            length=asked["length"],
+            origin=self.source.origin,
+        )
+        self._lanes = stack(self.episodes, 1)
+        self.lane: Lane = lane_of(self._lanes, 0)
+        self._seen: Seen = make_seen(1, self.setting.window)
+        self._nothing_to_decide = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode; see the class for ``options``. Raises InputError for an option that cannot be used."""
+        super().reset(seed=seed)
+        options = dict(options or {})
+        window = options.pop("window", None)
+        if unknown := set(options) - set(self._asked):
+            raise InputError(f"reset option {unknown.pop()!r}: expected window or one of {', '.join(self._asked)}")
+        if any(options[key] is not self._asked[key] and options[key] != self._asked[key] for key in options):
+            self._asked.update(options)
+            self._set_up()
+        starts = self.episodes.starts
+        if window is None:
+            self._advance(BEGIN, int(self.np_random.integers(starts)))
+            if self._seen.done[0]:
+                raise InputError(f"{self.source.name}: no window of {self.episodes.length} jobs has anything to decide")
+            self._nothing_to_decide = False
+        elif 0 <= window < starts:
+            self._advance(LOAD, window)
+            self._nothing_to_decide = bool(self._seen.done[0])
+        else:
+            raise InputError(f"reset option window {window!r}: expected 0 to {starts - 1}")
+        return self._observation(), {"window": int(self.lane.episode.scalars["first"][0])}
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Carry out an action and go on to the next decision."""
+        if self._nothing_to_decide:
+            return self._observation(), 0.0, True, False, self._outcome()
+        self._advance(int(action), -1)
+        ended = bool(self._seen.done[0])
+        return self._observation(), float(self._seen.reward[0]), ended, False, self._outcome() if ended else {}
+
+    def _advance(self, action: int, first: int) -> None:
+        advance(self._lanes, self.episodes.pool, np.array([action]), np.array([first]), self._seen, 0, 1)
+
+    def _observation(self) -> Observation:
+        return {"jobs": self._seen.jobs[0].copy(), "machine": self._seen.machine[0].copy()}
+
+    def _outcome(self) -> dict[str, Any]:
+        e = self.lane.episode.scalars[0]
+        cost, heuristic = float(e["accrued"]), float(e["heuristic"])
+        return {
+            "cost": cost,
+            "heuristic_cost": heuristic,
+            "ratio": cost / heuristic if heuristic else 1.0,
+            "steps": int(e["steps"]),
+        }
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are possible, (actions,)."""
+        legal = self.lane.decision.legal.copy()
+        if self._nothing_to_decide:
+            legal[0] = True  # the step that ends an episode without a decision
+        return legal[: self.setting.actions]
+
+    @property
+    def starts(self) -> NDArray[np.float64]:
+        """Start of each job of the window in s, nan while it waits; (length,)."""
+        return self.lane.state.start.copy()
+
+    def render(self) -> Any:
+        """Return a picture, uint8 (height, width, 3), or text, by ``render_mode``."""
+        if self.render_mode == "rgb_array":
+            return draw(self.lane)
+        return write(self.lane) if self.render_mode == "ansi" else None

@@ -1,0 +1,156 @@
+"""Many episodes stepped together: lanes stacked along a first axis, one compiled call for all of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcai.scheduling._jit import jit
+from hpcai.scheduling.decisions import Decision
+from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
+from hpcai.scheduling.kinds import by_kind
+from hpcai.scheduling.state import State
+from hpcai.simulation.compiled import Events
+from hpcai.simulation.episode import Episode, Episodes, Lane, Pool, begin_or_act, look, reward_since, run_to_decision
+
+BEGIN, LOAD = -1, -2  # instead of an action
+
+
+class Seen(NamedTuple):
+    """What the agent gets of B lanes at each step; filled anew by every call."""
+
+    jobs: NDArray[np.float32]  # (B, K, job features)
+    machine: NDArray[np.float32]  # (B, machine features)
+    legal: NDArray[np.bool_]  # (B, K + 1)
+    reward: NDArray[np.float64]  # (B,)
+    done: NDArray[np.bool_]  # (B,) the episode has ended; what is seen is the next episode's first decision
+    cost: NDArray[np.float64]  # (B, 2) of the episode that has ended: the agent's, the heuristic's
+    steps: NDArray[np.int64]  # (B,) decisions of the episode that has ended
+
+
+def make_seen(lanes: int, window: int) -> Seen:
+    """Return room for what ``lanes`` agents see."""
+    return Seen(
+        jobs=np.zeros((lanes, window, len(JOB_FEATURES)), dtype=np.float32),
+        machine=np.zeros((lanes, len(MACHINE_FEATURES)), dtype=np.float32),
+        legal=np.zeros((lanes, window + 1), dtype=np.bool_),
+        reward=np.zeros(lanes),
+        done=np.zeros(lanes, dtype=np.bool_),
+        cost=np.zeros((lanes, 2)),
+        steps=np.zeros(lanes, dtype=np.int64),
+    )
+
+
+def stack(episodes: Episodes, lanes: int) -> Lane:
+    """Return ``lanes`` episodes as one, every array with a first axis of that length."""
+
+    def stacked(parts: list[Any]) -> Any:
+        first = parts[0]
+        if first is None:
+            return None
+        if isinstance(first, tuple):
+            return type(first)(*(stacked([part[i] for part in parts]) for i in range(len(first))))  # type: ignore[call-arg]
+        return np.stack(parts)
+
+    result: Lane = stacked([episodes.new_lane() for _ in range(lanes)])
+    return result
+
+
+def lane_of(lanes: Lane, b: int) -> Lane:
+    """Return lane ``b`` as views of the stacked arrays, for Python to look into."""
+
+    def view(part: Any) -> Any:
+        if isinstance(part, tuple):
+            return type(part)(*(view(item) for item in part))
+        return None if part is None else part[b]
+
+    result: Lane = view(lanes)
+    return result
+
+
+@jit
+def _state_on_processors(st: State, b: int) -> State:
+    return State(
+        st.scalars[b], st.jobs[b], st.submit[b], st.start[b], st.started[b], st.queue[b], st.places[b], st.merging[b],
+        st.tree[b], st.running[b], st.accounts[b], st.program[b], st.constants[b], st.features[b], st.keys[b],
+        st.usage[b], st.steps[b], st.blocks[b], st.windows[b],
+        None, None, None, None, None, None, None, None, None, None, None,
+    )  # fmt: skip
+
+
+@jit
+def _state_on_nodes(st: State, b: int) -> State:
+    return State(
+        st.scalars[b], st.jobs[b], st.submit[b], st.start[b], st.started[b], st.queue[b], st.places[b], st.merging[b],
+        st.tree[b], st.running[b], st.accounts[b], st.program[b], st.constants[b], st.features[b], st.keys[b],
+        st.usage[b], st.steps[b], st.blocks[b], st.windows[b],
+        st.room[b], st.node_group[b], st.window_nodes[b], st.entries[b], st.failed[b], st.changes[b],
+        st.ahead[b], st.begin[b], st.cursor[b], st.least[b], st.left[b],
+    )  # fmt: skip
+
+
+_state_of = by_kind(_state_on_processors, _state_on_nodes)
+
+
+@jit
+def _lane(lanes: Lane, b: int) -> Lane:
+    """Return lane ``b`` as views of the stacked arrays."""
+    ev, de, ep = lanes.events, lanes.decision, lanes.episode
+    return Lane(
+        _state_of(lanes.state, b),
+        Events(
+            ev.counts[b], ev.arrival_times[b], ev.arrival_jobs[b], ev.end_times[b], ev.end_jobs[b],
+            ev.boundaries[b], ev.followers[b], ev.next_follower[b],
+        ),
+        Decision(de.scalars[b], de.slots[b], de.fits[b], de.beside[b], de.legal[b]),
+        Episode(ep.scalars[b], ep.cost[b], ep.trait[b], ep.knots[b], ep.renumber[b]),
+    )  # fmt: skip
+
+
+@jit
+def advance(
+    lanes: Lane, pool: Pool, actions: NDArray[np.int64], first: NDArray[np.int64], seen: Seen, low: int, high: int
+) -> None:
+    """Carry out ``actions[b]`` in lanes ``low`` to ``high - 1`` and go on to the next decision.
+
+    An episode that ends is followed by that of the window at ``first[b]``, or the next later one in which there is
+    something to decide; by none if ``first[b]`` is negative. Instead of an action: BEGIN such an episode at once, or
+    LOAD exactly the window at ``first[b]``; ``seen.done`` then says that there is nothing to decide. This is the one
+    entry to compiled code, and names each part once, because every mention becomes a copy of the whole pass.
+    """
+    for b in range(low, high):
+        lane = _lane(lanes, b)
+        action, window = actions[b], first[b]
+        starts = pool.jobs.shape[0] - lane.state.jobs.shape[0] + 1
+        seen.done[b] = False
+        for tried in range(starts + 1):
+            begin_or_act(lane, pool, action, window)
+            going_on = run_to_decision(lane)
+            if action >= 0:
+                seen.reward[b] = reward_since(lane, not going_on)
+                seen.done[b] = not going_on
+                if not going_on:
+                    _note_outcome(lane, seen, b)
+            elif actions[b] < 0:
+                seen.done[b] = not going_on
+            if going_on or window < 0 or action == LOAD or tried == starts:
+                break
+            window = window if action >= 0 else (window + 1) % starts
+            action = BEGIN
+        if not going_on:
+            seen.jobs[b] = 0.0  # nothing is left to see
+            seen.machine[b] = 0.0
+        else:
+            look(lane, seen.jobs[b], seen.machine[b])
+        for k in range(seen.legal.shape[1]):
+            seen.legal[b, k] = lane.decision.legal[k]
+
+
+@jit
+def _note_outcome(lane: Lane, seen: Seen, b: int) -> None:
+    e = lane.episode.scalars[0]
+    seen.steps[b] = e.steps
+    seen.cost[b, 0] = e.accrued
+    seen.cost[b, 1] = e.heuristic
