@@ -110,7 +110,7 @@ class TrainingConfig(_Section):
     checkpoint_every: Rate = 60.0  # s
     seed: Annotated[int, Field(ge=0)] = 0
     n_envs: Positive = 8
-    threads: Positive = 2
+    threads: Positive = 1  # of PyTorch; more of them wait for one another where cores are shared
     slots: Positive = 128
     defer: bool = False
     rewards: dict[str, float] = Field(default_factory=lambda: {"bounded_slowdown": 1.0}, min_length=1)
