@@ -113,7 +113,7 @@ class TrainingConfig(_Section):
     threads: Positive = 1  # of PyTorch; more of them wait for one another where cores are shared
     slots: Positive = 128
     defer: bool = False
-    rewards: dict[str, float] = Field(default_factory=lambda: {"bounded_slowdown": 1.0}, min_length=1)
+    rewards: dict[str, Any] = Field(default_factory=dict)  # the environment's; its default where empty
     teacher: str | None = "saf"
     cloning: CloningConfig = CloningConfig()
     ppo: PpoConfig = PpoConfig()
@@ -149,8 +149,8 @@ class TrainingConfig(_Section):
 
     @property
     def base_policy(self) -> Policy:
-        """What the learned ordering is combined with."""
-        return Policy(backfill=self.backfill)
+        """What learning starts from and is combined with: the teacher's ordering, the backfilling."""
+        return Policy(ordering=self.teacher or "saf", backfill=self.backfill)
 
     def identity(self) -> dict[str, Any]:
         """Return the part of the configuration that a resumed run must share."""

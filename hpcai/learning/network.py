@@ -72,7 +72,7 @@ class QueueEncoder(BaseFeaturesExtractor):
 def _unpack(rows: Tensor, slot: Tensor, present: Tensor, padding: float = 0.0) -> Tensor:
     """Put rows (N, H) into their slots, ``padding`` into the others (B, K, H)."""
     slots = rows.new_full((present.numel(), rows.shape[1]), padding)
-    return slots.index_copy(0, slot, rows).unflatten(0, present.shape)
+    return slots.index_copy(0, slot, rows).view(*present.shape, rows.shape[1])
 
 
 class _AttentionBlock(nn.Module):

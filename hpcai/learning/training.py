@@ -14,7 +14,7 @@ from hpcai.learning.logs import Log, read_logs
 from hpcai.learning.model_card import model_card
 from hpcai.learning.progress import LearningProgress
 from hpcai.learning.run_folder import MODEL_CARD, TRIALS, RunFolder
-from hpcai.learning.tuning import Tuned, final, search
+from hpcai.learning.tuning import Tuned, final, read_trials, search
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,49 @@ def train(config: TrainingConfig | None = None, *, resume: bool = False, quiet: 
     config = config or make_config(fields)
     logs = read_logs(config)
     folder = RunFolder(config, {log.name: log.hashes for log in logs}, resume)
-    return _tune(config, logs, folder, quiet)
+    trained = _tune(config, logs, folder, quiet) if config.algo == "formula" else _teach(config, logs, folder, quiet)
+    folder.finish()
+    return trained
 
 
 def _tune(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet: bool) -> Trained:
-    """Tune a formula. An interrupt of the search ends it early: what was found takes part in the final."""
+    """Tune a formula. After an interrupt the best so far is written before it passes on."""
     earlier = folder.rows(TRIALS)
     clock = Clock(config.limits, float(earlier[-1]["seconds"]) if earlier else 0.0, len(earlier))
-    with LearningProgress(clock, quiet) as progress:
-        trials = search(
-            logs, config, folder, clock, lambda best: progress.show(f"best of training {best:.3f} relative to SAF")
-        )
-    tuned = final(logs, config, trials)
-    _write_tuned(config, logs, folder, tuned)
-    folder.finish()
+    try:
+        with LearningProgress(clock, quiet) as progress:
+            search(
+                logs, config, folder, clock, lambda best: progress.show(f"best of training {best:.3f} relative to SAF")
+            )
+    finally:
+        tuned = final(logs, config, read_trials(folder))
+        _write_tuned(config, logs, folder, tuned)
     return Trained(config, folder.path, tuned.best.policy.ordering, tuned.best.score, tuned.rival)
+
+
+def _teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet: bool) -> Trained:
+    from hpcai.learning.agent_training import teach  # torch takes seconds to import
+    from hpcai.learning.environment import Arena
+
+    taught = teach(config, logs, folder, Arena(config, logs), quiet)
+    standing = taught.standing
+    name = f"{config.algo} agent"
+    copied = f", cloned from {config.teacher} ({standing.cloned:.1%} alike)" if standing.cloned is not None else ""
+    card = model_card(
+        config,
+        logs,
+        folder,
+        what=f"A network ({config.network.kind}, {config.algo}) that chooses which waiting job starts next{copied}.",
+        effort=f"{standing.steps:,} decisions, the best network after {standing.best_at:,}",
+        scores=taught.heuristics | {name: standing.best},
+        rival=taught.rival,
+        learned=name,
+        notes=["The run was interrupted; more learning may help."] if taught.interrupted else [],
+    )
+    folder.write(MODEL_CARD, card)
+    if taught.interrupted:
+        raise KeyboardInterrupt
+    return Trained(config, folder.path, name, standing.best, taught.rival)
 
 
 def _write_tuned(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, tuned: Tuned) -> None:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from hpcai.learning.environment import Demonstrations
+
 torch.set_num_threads(1)  # the networks are tiny, and other tests run beside these
 
 JOB_FEATURES, MACHINE_FEATURES = 4, 3
@@ -52,3 +54,23 @@ class ShortestFirst(gymnasium.Env):
 @pytest.fixture
 def shortest_first():
     return ShortestFirst
+
+
+@pytest.fixture(scope="session")
+def shortest_first_demonstrations():
+    """A teacher that always takes the shortest job."""
+
+    def demonstrate(count: int) -> Demonstrations:
+        env = ShortestFirst()
+        observation, _ = env.reset(seed=0)
+        seen = []
+        for _ in range(count):
+            mask = env.action_masks()
+            action = int(np.argmin(np.where(mask, observation["jobs"][:, 1], np.inf)))
+            seen.append((observation["jobs"], observation["machine"], mask, action, observation["machine"].sum()))
+            env.left = 2  # an episode without end
+            observation = env.step(action)[0]
+        jobs, machine, masks, actions, returns = (np.array(column) for column in zip(*seen, strict=True))
+        return Demonstrations({"jobs": jobs, "machine": machine}, masks, actions, returns.astype(np.float32))
+
+    return demonstrate
