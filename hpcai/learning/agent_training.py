@@ -85,7 +85,7 @@ def teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, arena:
                 watch.checkpoint()
             if not (clock.over or watch.stale):
                 agent.learn(_UNLIMITED, callback=watch, reset_num_timesteps=False, tb_log_name=config.algo)
-            if standing.validated_at < standing.steps:
+            if standing.validated_at < standing.steps and not watch.stale:
                 watch.validate()
         except KeyboardInterrupt:
             interrupted = True

@@ -61,6 +61,6 @@ def scheduling_command(
         raise typer.Exit(130) from None
     if not quiet:
         print(trained.result)
-        print(f"validation: {trained.score:.3f} of {trained.rival}, the best heuristic there")
+        print(f"{trained.score:.3f} of {trained.rival}, before the test part")
         policies = f"{trained.rival},run:{trained.folder}"
         print(f"Run: {trained.folder}\nJudge it on the unseen part: hpcai evaluate --policies {policies} --trace ...")

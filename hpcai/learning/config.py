@@ -102,6 +102,7 @@ class TrainingConfig(_Section):
     objective: str = "mean_bounded_slowdown"
     window: Positive | None = None
     training_windows: Positive = 30  # of a trial of a formula; drawn anew for each generation
+    final_windows: Positive = 60  # of the training part, on which the best formulas meet
     validation_windows: Positive = 20
     validation_length: Positive = 1024
     budget: str = "20m"

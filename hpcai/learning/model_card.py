@@ -21,15 +21,15 @@ def model_card(
     *,
     what: str,
     effort: str,
-    scores: Mapping[str, float],
-    rival: str,
+    judged: str,
+    scores: Mapping[str, Sequence[float]],
     learned: str,
     notes: Sequence[str] = (),
 ) -> str:
     """Return the card as Markdown.
 
-    ``what`` is the trained thing in a sentence, ``effort`` what it took, ``scores`` the validation score of
-    everything compared (relative to ``rival``, lower is better), ``learned`` the key of ours among them.
+    ``what`` is the trained thing in a sentence, ``effort`` what it took, ``judged`` says what the ``scores`` of
+    everything compared are (a ratio, and a bound where there is one), ``learned`` is the key of ours among them.
     """
     lines = [
         f"# {folder.path.name}",
@@ -46,31 +46,33 @@ def model_card(
         "|---|---|---|---|---|",
         *(_part_row(log, part) for log in logs for part in _PARTS),
         "",
-        "The train part was learned on, the validation part chose what was kept, the test part was not looked at.",
+        "The test part was not looked at.",
         "",
         *(f"* `{name}` SHA-256 `{digest}`" for log in logs for name, digest in log.hashes.items()),
         "",
-        "## Validation",
+        "## Before the test",
         "",
-        f"Mean over {config.validation_windows} windows of up to {config.validation_length} jobs, relative to "
-        f"`{rival}`, the best heuristic there; lower is better"
-        + (" (geometric mean over logs)." if len(logs) > 1 else "."),
+        judged + (" Geometric means over logs." if len(logs) > 1 else ""),
         "",
         "| policy | relative |",
         "|---|---|",
         *(
-            f"| {f'**{name}**' if name == learned else name} | {score:.3f} |"
-            for name, score in sorted(scores.items(), key=lambda item: item[1])
+            f"| {f'**{name}**' if name == learned else name} | {_score(score)} |"
+            for name, score in sorted(scores.items(), key=lambda item: item[1][0])
         ),
         "",
         "## Limits",
         "",
-        "* The validation score chose the result, so it flatters; `hpcai evaluate` judges on the test part.",
+        "* These figures chose the result, so they flatter it; `hpcai evaluate` judges on the test part.",
         "* It knows jobs and machines like those above. On another site compare it with heuristics first.",
         "* Replays know what logs know: users do not change their habits when waits change.",
         *(f"* {note}" for note in notes),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _score(score: Sequence[float]) -> str:
+    return f"{score[0]:.3f}" + (f", at most {score[1]:.3f}" if len(score) > 1 else "")
 
 
 def _part_row(log: Log, part: Part) -> str:

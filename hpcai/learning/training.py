@@ -14,12 +14,12 @@ from hpcai.learning.logs import Log, read_logs
 from hpcai.learning.model_card import model_card
 from hpcai.learning.progress import LearningProgress
 from hpcai.learning.run_folder import MODEL_CARD, TRIALS, RunFolder
-from hpcai.learning.tuning import Tuned, final, read_trials, search
+from hpcai.learning.tuning import RIVAL, Tuned, final, read_trials, search
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run. ``score`` is on the validation windows, relative to ``rival``; lower is better."""
+    """A finished run. ``score`` is relative to ``rival`` on windows before the test part; lower is better."""
 
     config: TrainingConfig
     folder: Path
@@ -54,9 +54,10 @@ def _tune(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet:
                 logs, config, folder, clock, lambda best: progress.show(f"best of training {best:.3f} relative to SAF")
             )
     finally:
-        tuned = final(logs, config, read_trials(folder))
-        _write_tuned(config, logs, folder, tuned)
-    return Trained(config, folder.path, tuned.best.policy.ordering, tuned.best.score, tuned.rival)
+        trials = read_trials(folder)
+        tuned = final(logs, config, trials)
+        _write_tuned(config, logs, folder, tuned, len(trials))
+    return Trained(config, folder.path, tuned.best.policy.ordering, tuned.best.score, RIVAL)
 
 
 def _teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet: bool) -> Trained:
@@ -73,8 +74,9 @@ def _teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet
         folder,
         what=f"A network ({config.network.kind}, {config.algo}) that chooses which waiting job starts next{copied}.",
         effort=f"{standing.steps:,} decisions, the best network after {standing.best_at:,}",
-        scores=taught.heuristics | {name: standing.best},
-        rival=taught.rival,
+        judged=f"Mean over windows of the validation part relative to `{taught.rival}`, the best heuristic there; "
+        "lower is better. The best network was kept.",
+        scores={key: [score] for key, score in (taught.heuristics | {name: standing.best}).items()},
         learned=name,
         notes=["The run was interrupted; more learning may help."] if taught.interrupted else [],
     )
@@ -84,7 +86,7 @@ def _teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet
     return Trained(config, folder.path, name, standing.best, taught.rival)
 
 
-def _write_tuned(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, tuned: Tuned) -> None:
+def _write_tuned(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, tuned: Tuned, trials: int) -> None:
     best = tuned.best
     folder.write_policy(best.policy)
     weights = ", ".join(f"{name} = {value:g}" for name, value in best.policy.parameters.items())
@@ -94,9 +96,10 @@ def _write_tuned(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder,
         folder,
         what=f"An ordering of the queue, lowest value first: `{best.policy.ordering.removeprefix('expr:')}`"
         + (f" with {weights}." if weights else "."),
-        effort=f"{tuned.trials:,} trials of CMA-ES, each on {config.training_windows} windows",
-        scores={candidate.name: candidate.score for candidate in tuned.candidates},
-        rival=tuned.rival,
+        effort=f"{trials:,} trials of CMA-ES, each on {config.training_windows} windows",
+        judged=f"Mean over {tuned.windows} windows of the train and validation parts relative to `{RIVAL}`, and its "
+        f"95 % upper bound; lower is better. The best whose bound is below 1 was kept, else `{RIVAL}`.",
+        scores={candidate.name: (candidate.score, candidate.bound) for candidate in tuned.candidates},
         learned=best.name,
         notes=["Weights were tuned with the backfilling above; with another they need not be good."],
     )
