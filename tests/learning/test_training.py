@@ -55,10 +55,10 @@ def interrupt_at(monkeypatch, module, name, call):
     monkeypatch.setattr(module, name, interrupted)
 
 
-def test_a_tuned_formula_is_never_worse_than_the_heuristics_on_validation(swf, tmp_path):
+def test_a_tuned_formula_is_never_worse_than_smallest_area_first_in_the_final(swf, tmp_path):
     out = tmp_path / "run"
     trained = train(trace=swf, algo="formula", budget="60 steps", out=out, **SMALL)
-    assert trained.score <= 1
+    assert trained.score < 1 + 1e-9
     assert len(rows(out / "trials.csv")) == 60
     first = rows(out / "trials.csv")[0]
     assert (first["family"], first["weights"]) == ("area", "shift=0.0 narrow=1.0 aging=0.0")
@@ -195,9 +195,8 @@ def test_weights_that_hold_anything_but_weights_are_refused(swf, tmp_path, seque
 
 def test_the_command(swf, tmp_path, monkeypatch):
     path = tmp_path / "run.yaml"
-    path.write_text(
-        f"trace: {swf}\nalgo: formula\nvalidation_length: 30\nvalidation_windows: 2\ntraining_windows: 2\nfinal_windows: 3\n"
-    )
+    small = "validation_length: 30\nvalidation_windows: 2\ntraining_windows: 2\nfinal_windows: 3\n"
+    path.write_text(f"trace: {swf}\nalgo: formula\n{small}")
     command = ["train", "scheduling", str(path), "--budget", "15 steps", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
