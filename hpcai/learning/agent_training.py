@@ -70,7 +70,9 @@ def teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, arena:
     torch.set_num_threads(config.threads)
     windows = [log.draw("validation", config.validation_windows, config.validation_length, config.seed) for log in logs]
     panel, heuristics = panel_against(logs, windows, config.base_policy, config.objective, HEURISTICS)
-    agent = make_agent(config, arena.make_vec_env(), folder.path / TENSORBOARD)
+    env = arena.make_vec_env()
+    env.reset()  # compiles what it has to, before the clock runs
+    agent = make_agent(config, env, folder.path / TENSORBOARD)
     standing = _restored(agent, folder)
     clock = Clock(config.limits, standing.seconds, standing.steps)
     with LearningProgress(clock, quiet) as progress:

@@ -41,8 +41,9 @@ def clone(
 ) -> Cloned:
     """Teach ``policy`` to choose as the teacher does: cross-entropy over the actions that were possible.
 
-    With ``value`` its value learns the returns as well. Stops when the loss on the held-out decisions has not
-    fallen for ``patience`` passes, and goes back to the best. ``told`` is called after each pass.
+    With ``value`` its value learns the returns as well. Stops when it agrees with the teacher on ``enough`` of
+    the held-out decisions, or its loss there has not fallen for ``patience`` passes, and goes back to the best.
+    ``told`` is called after each pass.
     """
     split = max(1, int(len(shown.actions) * (1 - HELD_OUT)))
     order = np.random.default_rng(seed)
@@ -62,7 +63,7 @@ def clone(
         told(epoch, now.accuracy)
         if now.loss < best.loss:
             best, weights = now, copy.deepcopy(policy.state_dict())
-        elif epoch - best.epochs >= config.patience:
+        if now.accuracy >= config.enough or epoch - best.epochs >= config.patience:
             break
     policy.load_state_dict(weights)
     return best

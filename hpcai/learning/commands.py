@@ -29,6 +29,9 @@ def scheduling_command(
         str | None, typer.Option(help="maskable-ppo, ppo, dqn or formula.  [default: maskable-ppo]")
     ] = None,
     backfill: Annotated[str | None, typer.Option(help="none, easy or conservative.  [default: easy]")] = None,
+    estimate: Annotated[
+        str | None, typer.Option(help="requested (time) or actual: what the scheduler believes.")
+    ] = None,
     objective: Annotated[str | None, typer.Option(help="Metric to better.  [default: mean_bounded_slowdown]")] = None,
     window: Annotated[
         int | None, typer.Option(help="Jobs in a training window.  [default: 256; a formula's 1024]")

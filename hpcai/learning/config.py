@@ -82,6 +82,7 @@ class CloningConfig(_Section):
     learning_rate: Rate = 1e-3
     batch_size: Positive = 512
     max_epochs: Positive = 30
+    enough: Share = 0.99  # agreement at which copying ends: the rest of the budget is for doing better
     patience: Positive = 3
 
 
@@ -99,6 +100,7 @@ class TrainingConfig(_Section):
     algo: Algo = "maskable-ppo"
     network: NetworkConfig = NetworkConfig()
     backfill: Backfill = "easy"
+    estimate: Literal["requested", "actual"] = "requested"
     objective: str = "mean_bounded_slowdown"
     window: Positive | None = None
     training_windows: Positive = 30  # of a trial of a formula; drawn anew for each generation
@@ -150,8 +152,8 @@ class TrainingConfig(_Section):
 
     @property
     def base_policy(self) -> Policy:
-        """What learning starts from and is combined with: the teacher's ordering, the backfilling."""
-        return Policy(ordering=self.teacher or "saf", backfill=self.backfill)
+        """What learning starts from and is combined with: the teacher's ordering, backfilling, beliefs."""
+        return Policy(ordering=self.teacher or "saf", backfill=self.backfill, estimate=self.estimate)
 
     def identity(self) -> dict[str, Any]:
         """Return the part of the configuration that a resumed run must share."""

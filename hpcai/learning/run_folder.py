@@ -78,7 +78,7 @@ class RunFolder:
 
     def write_policy(self, policy: Policy) -> None:
         """Write the result that ``run:FOLDER`` stands for."""
-        given = policy.model_dump(mode="json", include={"ordering", "parameters", "backfill"})
+        given = policy.model_dump(mode="json", include={"ordering", "parameters", "backfill", "estimate"})
         self.write(POLICY_FILE, yaml.safe_dump(given, sort_keys=False))
 
     def append(self, name: str, row: Mapping[str, object]) -> None:

@@ -30,7 +30,7 @@ def fresh(shortest_first, seed=0):
 def test_the_copy_does_as_the_teacher_and_its_value_follows_the_returns(shortest_first, shown):
     policy = fresh(shortest_first)
     passes = []
-    config = CloningConfig(learning_rate=3e-3, batch_size=64, max_epochs=25, patience=5)
+    config = CloningConfig(learning_rate=3e-3, batch_size=64, max_epochs=25, patience=5, enough=1)
     cloned = clone(policy, shown, config, told=lambda epoch, accuracy: passes.append(accuracy))
     assert cloned.accuracy > 0.93
     assert passes[0] < cloned.accuracy
@@ -47,6 +47,11 @@ def test_the_value_may_be_left_alone_and_a_seeded_copy_is_repeatable(shortest_fi
     assert clone(one, shown, config, value=False) == clone(two, shown, config, value=False)
     assert torch.equal(before, one.value_net.weight)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_copying_ends_when_it_is_good_enough(shortest_first, shown):
+    cloned = clone(fresh(shortest_first), shown, CloningConfig(enough=0.2, learning_rate=3e-3))
+    assert cloned.epochs < 5
 
 
 def test_an_action_that_was_impossible_costs_nothing(shortest_first):
