@@ -10,6 +10,7 @@ import typer
 
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
+from hpcai.learning.commands import train_app
 from hpcai.records.commands import trace_app
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(trace_app, name="trace")
+app.add_typer(train_app, name="train")
 app.command("evaluate")(evaluate_command)
 
 

@@ -1,10 +1,11 @@
-"""Recorded logs for every room's tests; where they are not at hand a test is skipped."""
+"""Logs for every room's tests; where a recorded one is not at hand a test is skipped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpcai.records.schema import Trace
@@ -30,3 +31,25 @@ def recorded_swf() -> Callable[[str], Trace]:
         return read_trace(found[0])
 
     return read
+
+
+@pytest.fixture(scope="session")
+def swf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of 400 jobs of 6 users on 32 processors with its own start times, crowded enough to queue."""
+    rng = np.random.default_rng(7)
+    n = 400
+    submit = np.cumsum(rng.exponential(240, n)).astype(int)
+    run = np.maximum(1, rng.lognormal(6.5, 1.6, n)).astype(int)
+    size = 2 ** rng.integers(0, 6, n)
+    free_at, lines = 0, ["; MaxProcs: 32", "; UnixStartTime: 800000000", "; Installation: <Tiny & odd>"]
+    for i in range(n):
+        start = max(submit[i], free_at - run[i] // 2)
+        free_at = start + run[i]
+        status = 1 if i % 9 else 0
+        lines.append(
+            f"{i + 1} {submit[i]} {start - submit[i]} {run[i]} {size[i]} -1 -1 {size[i]} {run[i] * 3} -1 "
+            f"{status} {rng.integers(1, 7)} {rng.integers(1, 3)} -1 1 1 -1 -1"
+        )
+    path = tmp_path_factory.mktemp("logs") / "tiny.swf"
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -31,7 +31,7 @@ class _Group:
 
     def part(self, seen: Seen) -> Seen:
         """Return this group's rows."""
-        return Seen(*(array[self.low : self.high] for array in seen))
+        return Seen._make(array[self.low : self.high] for array in seen)
 
 
 class BatchedScheduling(VecEnv):
@@ -87,7 +87,7 @@ class BatchedScheduling(VecEnv):
         seen = self._seen[self._turn]
         return {"jobs": seen.jobs, "machine": seen.machine}
 
-    def reset(self) -> Observation:  # type: ignore[override]
+    def reset(self) -> Observation:
         """Begin an episode in every lane."""
         for b, seed in enumerate(self._seeds):
             if seed is not None:
@@ -115,7 +115,7 @@ class BatchedScheduling(VecEnv):
         for b in ended:
             infos[b] = self._outcome(seen, b)
         self._draw(ended)
-        return self._observation(), seen.reward.astype(np.float32), seen.done.copy(), infos  # type: ignore[return-value]
+        return self._observation(), seen.reward.astype(np.float32), seen.done.copy(), infos
 
     def _outcome(self, seen: Seen, b: int) -> dict[str, Any]:
         cost, heuristic = seen.cost[b].tolist()
@@ -145,7 +145,7 @@ class BatchedScheduling(VecEnv):
         """Return the result of ``method_name`` for each lane; only ``action_masks`` is known."""
         if method_name != "action_masks":
             raise AttributeError(f"BatchedScheduling has no method {method_name!r} for single lanes")
-        return list(self.action_masks()[self._get_indices(indices)])
+        return [self.action_masks()[b] for b in self._get_indices(indices)]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """Return the attribute, which all lanes share, for each lane."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, cast
 
 import gymnasium as gym
 import numpy as np
@@ -93,7 +93,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     v0: first.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}
 
     def __init__(
         self,
@@ -113,8 +113,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     ) -> None:
         """Raise InputError if the log, the machine or a setting cannot be used."""
         self.setting = make_setting(policy, window, decide, defer, reward, classes)
-        self.observation_space = observation_space(self.setting)
-        self.action_space = spaces.Discrete(self.setting.actions)
+        self.observation_space = cast(Any, observation_space(self.setting))
+        self.action_space = cast(Any, spaces.Discrete(self.setting.actions))
         self.render_mode = render_mode
         self._format = format
         self._asked: dict[str, Any] = {"trace": trace, "machine": machine, "part": part, "length": length}

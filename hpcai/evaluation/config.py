@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
 from hpcai.evaluation.metrics import METRICS
+from hpcai.evaluation.runs import PREFIX, policy_of_run
 from hpcai.records.splitting import Part
 from hpcai.scheduling.policy import Backfill, Policy
 
@@ -35,20 +35,16 @@ def split_outside_parentheses(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _one_or_many(value: Any) -> Any:
-    return value if isinstance(value, (list, tuple)) else [value]
-
-
-def _source(value: Any) -> Any:
-    """Let paths, and machines given as a number of processors, pass for text."""
-    return str(value) if isinstance(value, (Path, int)) and not isinstance(value, bool) else value
-
-
-Source = Annotated[str, BeforeValidator(_source)]
-
-
 def _comma_separated(value: Any) -> Any:
-    return split_outside_parentheses(value) if isinstance(value, str) else _one_or_many(value)
+    return split_outside_parentheses(value) if isinstance(value, str) else one_or_many(value)
+
+
+def _policies(value: Any) -> Any:
+    """Split a list of policies, and put in place of ``run:FOLDER`` the policy that was learned there."""
+    return [
+        {"name": item} | policy_of_run(item) if isinstance(item, str) and item.startswith(PREFIX) else item
+        for item in _comma_separated(value)
+    ]
 
 
 class NamedPolicy(Policy):
@@ -98,10 +94,10 @@ class EvaluationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trace: Annotated[tuple[Source, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+    trace: Annotated[tuple[Source, ...], BeforeValidator(one_or_many), Field(min_length=1)]
     format: str | None = None
     machine: Source | None = None
-    policies: Annotated[tuple[str | NamedPolicy, ...], BeforeValidator(_comma_separated), Field(min_length=1)] = (
+    policies: Annotated[tuple[str | NamedPolicy, ...], BeforeValidator(_policies), Field(min_length=1)] = (
         "fcfs",
         "sjf",
         "saf",
@@ -197,10 +193,7 @@ def make_config(fields: Mapping[str, Any], where: str = "evaluation") -> Evaluat
 
     Raises InputError, one line with the key, what was found and what was expected.
     """
-    try:
-        config = EvaluationConfig.model_validate(dict(fields))
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(error)}") from error
+    config = validated(EvaluationConfig, fields, where, {"windows": "'all' or NxM such as '50x1024'"})
     check_orderings(config.entries, where)
     return config
 
@@ -210,15 +203,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
 
     Raises InputError if the file cannot be read, is not YAML, or says something that is not understood.
     """
-    try:
-        data = yaml.safe_load(Path(path).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a mapping, found {type(data).__name__}")
-    return make_config(data | dict(overrides or {}), str(path))
+    return make_config(read_mapping(path) | dict(overrides or {}), str(path))
 
 
 def check_orderings(entries: Sequence[Entry], where: str) -> None:
@@ -231,19 +216,3 @@ def check_orderings(entries: Sequence[Entry], where: str) -> None:
                 parse_ordering(entry.policy.ordering, entry.policy.parameters)
             except InputError as error:
                 raise InputError(f"{where}: policies: {error}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    """Say the first thing that pydantic found wrong: key, expectation, what stood there."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, EvaluationConfig.model_fields, n=1)
-        return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    if first["type"] == "missing":
-        return f"{key}: required, not given"
-    if first["type"] == "value_error":
-        return str(first["ctx"]["error"])
-    if key == "windows":
-        return f"windows: expected 'all' or NxM such as '50x1024', found {first['input']!r}"
-    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}"

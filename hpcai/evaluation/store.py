@@ -58,6 +58,25 @@ def write_whole(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
+def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise InputError, naming the first difference, unless both identities of the folder ``path`` are equal."""
+    for part, value in now.items():
+        old = before.get(part)
+        if isinstance(value, dict) and isinstance(old, dict):
+            key = next((k for k in {**old, **value} if old.get(k) != value.get(k)), None)
+            if key is not None:
+                raise _differs(path, f"{part} {key}", old.get(key), value.get(key))
+        elif old != value:
+            raise _differs(path, part, old, value)
+
+
+def _differs(path: Path, what: str, old: object, new: object) -> InputError:
+    return InputError(
+        f"{path}: cannot resume: {what} was {json.dumps(old)}, is now {json.dumps(new)}; "
+        "give another folder, or leave out --resume to begin anew"
+    )
+
+
 class Folder:
     """An evaluation's folder. ``identity`` is what the results depend on: version, configuration, inputs."""
 
@@ -74,7 +93,7 @@ class Folder:
         if self.path.is_dir() and any(self.path.iterdir()):
             earlier = self._earlier_run()
             if resume:
-                self._check_same(earlier)
+                check_same(self.path, earlier["identity"], self._identity)
                 self._started = earlier["started"]
             else:
                 self._clear()
@@ -126,25 +145,6 @@ class Folder:
         if not isinstance(run, dict) or run.get("kind") != KIND:
             raise InputError(f"{self.path}: expected an empty folder or an earlier evaluation, found other files")
         return run
-
-    def _check_same(self, earlier: dict[str, Any]) -> None:
-        before, now = earlier["identity"], self._identity
-        if before == now:
-            return
-        for part, value in now.items():
-            old = before.get(part)
-            if isinstance(value, dict) and isinstance(old, dict):
-                key = next((k for k in {**old, **value} if old.get(k) != value.get(k)), None)
-                if key is not None:
-                    raise self._differs(f"{part} {key}", old.get(key), value.get(key))
-            elif old != value:
-                raise self._differs(part, old, value)
-
-    def _differs(self, what: str, old: object, new: object) -> InputError:
-        return InputError(
-            f"{self.path}: cannot resume: {what} was {json.dumps(old)}, is now {json.dumps(new)}; "
-            "give another folder, or leave out --resume to begin anew"
-        )
 
     def _clear(self) -> None:
         """Remove an earlier evaluation's files and nothing else; its run file goes last, by replacement."""

@@ -96,7 +96,7 @@ def _capacity(machine: Machine) -> float:
 
 @jit
 def _drained_processors(st: State) -> float:
-    return min(st.scalars[0].reserved / st.scalars[0].total, 1.0)
+    return float(min(st.scalars[0].reserved / st.scalars[0].total, 1.0))
 
 
 @jit
@@ -104,7 +104,7 @@ def _drained_nodes(st: State) -> float:
     closed = 0
     for i in range(st.room.shape[0]):
         closed += st.room[i, OPEN] < 0
-    return closed / st.room.shape[0]
+    return float(closed / st.room.shape[0])
 
 
 _drained = by_kind(_drained_processors, _drained_nodes)

@@ -51,7 +51,7 @@ def stack(episodes: Episodes, lanes: int) -> Lane:
         if first is None:
             return None
         if isinstance(first, tuple):
-            return type(first)(*(stacked([part[i] for part in parts]) for i in range(len(first))))  # type: ignore[call-arg]
+            return type(first)(*(stacked([part[i] for part in parts]) for i in range(len(first))))
         return np.stack(parts)
 
     result: Lane = stacked([episodes.new_lane() for _ in range(lanes)])
@@ -76,7 +76,7 @@ def _state_on_processors(st: State, b: int) -> State:
         st.scalars[b], st.jobs[b], st.submit[b], st.start[b], st.started[b], st.queue[b], st.places[b], st.merging[b],
         st.tree[b], st.running[b], st.accounts[b], st.program[b], st.constants[b], st.features[b], st.keys[b],
         st.usage[b], st.steps[b], st.blocks[b], st.windows[b],
-        None, None, None, None, None, None, None, None, None, None, None,
+        None, None, None, None, None, None, None, None, None, None, None,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -253,7 +253,7 @@ def test_a_tenant_weighs_what_it_is_given():
 @pytest.mark.parametrize("column", ["run_time", "end", "status"])
 def test_what_is_seen_does_not_depend_on_what_is_yet_to_come(column):
     """Change the run times of all jobs: until one of them ends, the agent sees the same."""
-    jobs = workload(3, SIXTEEN).assign(submit=lambda t: np.arange(len(t)) * 0.01)
+    jobs = workload(3, SIXTEEN).assign(submit=0.0, processors=lambda t: t["processors"] % 4 + 1)
     other = (
         jobs.assign(run_time=jobs["run_time"] + 1000.0)
         if column == "run_time"

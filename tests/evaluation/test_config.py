@@ -111,3 +111,31 @@ def test_files_that_are_no_configuration(tmp_path, content, message):
 def test_a_missing_file(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         load_config(tmp_path / "none.yaml")
+
+
+def test_the_result_of_a_run_is_a_policy_that_the_configuration_holds_in_full(tmp_path):
+    (tmp_path / "policy.yaml").write_text("ordering: 'expr:a * size'\nparameters: {a: 2.0}\nbackfill: easy\n")
+    run = f"run:{tmp_path}"
+    config = make_config({"trace": "x", "policies": f"fcfs,{run}", "backfill": "none"})
+    assert [(e.name, e.backfill) for e in config.entries] == [("fcfs", "none"), (run, "easy")]
+    learned = {"name": run, "ordering": "expr:a * size", "parameters": {"a": 2.0}, "backfill": "easy"}
+    assert config.as_dict()["policies"] == ["fcfs", learned]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "expected policy.yaml in the folder of a training run, found none"),
+        ("ordering: fcfs\nseed: 1\n", "unknown key 'seed'"),
+        ("- fcfs\n", "expected a mapping"),
+        ("ordering: sfaf\n", "ordering 'sfaf'"),
+    ],
+)
+def test_runs_without_a_policy(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "policy.yaml").write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        make_config({"trace": "x", "policies": [f"run:{tmp_path}"]})
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="no such folder"):
+        make_config({"trace": "x", "policies": [f"run:{tmp_path}/none"]})

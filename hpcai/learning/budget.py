@@ -1,0 +1,35 @@
+"""How long a run may learn: by the clock, or by steps so that it can be repeated exactly."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+EXPECTED: Final = "a time such as '20m', '90s', '1h', or steps such as '100000 steps'"
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The end of a run: after ``seconds`` of learning or ``steps`` (decisions or trials); inf is no limit."""
+
+    seconds: float = math.inf
+    steps: float = math.inf
+
+    def spent(self, seconds: float, steps: int) -> float:
+        """Return the share that is used up, 0..1."""
+        return min(1.0, max(seconds / self.seconds, steps / self.steps))
+
+
+def parse_budget(text: str) -> Budget:
+    """Return the budget that ``text`` says. Raises ValueError."""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?) ?([smh])", text.strip()):
+        seconds = float(match[1]) * _SECONDS[match[2]]
+        if seconds > 0:
+            return Budget(seconds=seconds)
+    if (match := re.fullmatch(r"(\d+) ?steps?", text.strip())) and int(match[1]) > 0:
+        return Budget(steps=int(match[1]))
+    raise ValueError(f"budget: expected {EXPECTED}, found {text!r}")

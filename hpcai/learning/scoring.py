@@ -1,0 +1,92 @@
+"""How good a policy is on windows of several logs: its objective relative to a rival's on the same windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hpcai.cluster.spec import Machine
+from hpcai.evaluation.metrics import METRICS, job_values, measure
+from hpcai.evaluation.windows import Window
+from hpcai.learning.logs import Log
+from hpcai.scheduling.policy import Policy
+
+Floats = npt.NDArray[np.float64]
+Judge = Callable[[Log, Sequence[Window]], Floats]
+"""Gives the objective in each window (float64[windows]) of one log under some policy."""
+
+HEURISTICS: Final = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
+"""The orderings that a learned policy must beat."""
+
+_JOB_MEANS: Final = ("wait", "bounded_slowdown", "turnaround")
+
+
+def objective_of(schedule: pd.DataFrame, jobs: pd.DataFrame, machine: Machine, objective: str) -> float:
+    """Return one metric of a schedule; means over jobs are computed alone, since thousands are needed."""
+    value = objective.removeprefix("mean_")
+    if objective.startswith("mean_") and value in _JOB_MEANS:
+        return float(np.nanmean(getattr(job_values(schedule), value)))
+    return measure(schedule, jobs, machine).get(objective, np.nan)
+
+
+def judge_of(policy: Policy, objective: str) -> Judge:
+    """Return the judge of a policy that is data: it replays each window."""
+    from hpcai.simulation import replay
+
+    def judge(log: Log, windows: Sequence[Window]) -> Floats:
+        values = []
+        for window in windows:
+            jobs = log.window_jobs(window)
+            schedule = replay(jobs, log.machine, policy).table
+            values.append(objective_of(schedule, jobs, log.machine, objective))
+        return np.array(values)
+
+    return judge
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Fixed windows of several logs, and what a rival reaches there (its mean objective in each log)."""
+
+    logs: Sequence[Log]
+    windows: Sequence[Sequence[Window]]
+    objective: str
+    rival: str
+    reference: Floats  # (logs,)
+
+    def score(self, judge: Judge) -> float:
+        """Return the geometric mean over logs of the ratio of the mean objective to the rival's; lower is better."""
+        return _score(_means(judge, self.logs, self.windows), self.reference, self.objective)
+
+
+def panel_against(
+    logs: Sequence[Log], windows: Sequence[Sequence[Window]], base: Policy, objective: str, rivals: Sequence[str]
+) -> tuple[Panel, dict[str, float]]:
+    """Return the panel whose rival is the best of the orderings ``rivals``, and each one's score on it.
+
+    One rival is chosen for all logs: an ordering that is best on the geometric mean of them.
+    """
+    means = {
+        name: _means(judge_of(base.model_copy(update={"ordering": name}), objective), logs, windows) for name in rivals
+    }
+    first = means[rivals[0]]
+    best = min(rivals, key=lambda name: _score(means[name], first, objective))
+    panel = Panel(logs, windows, objective, best, means[best])
+    return panel, {name: _score(mean, means[best], objective) for name, mean in means.items()}
+
+
+def _means(judge: Judge, logs: Sequence[Log], windows: Sequence[Sequence[Window]]) -> Floats:
+    return np.array([judge(log, of_log).mean() for log, of_log in zip(logs, windows, strict=True)])
+
+
+def _score(means: Floats, reference: Floats, objective: str) -> float:
+    """Return the geometric mean of ratios, so turned that lower is better; inf where one is not defined."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = means / reference if METRICS[objective].better == "lower" else reference / means
+        score = float(np.exp(np.log(ratios).mean()))
+    return score if np.isfinite(score) else np.inf
