@@ -10,6 +10,7 @@ import typer
 
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
+from hpcai.learning.runtime_commands import train_runtime_command
 from hpcai.records.commands import trace_app
 
 app = typer.Typer(
@@ -21,6 +22,10 @@ app = typer.Typer(
 )
 app.add_typer(trace_app, name="trace")
 app.command("evaluate")(evaluate_command)
+train_app = typer.Typer(no_args_is_help=True, help="Learn from recorded logs.")
+train_app.callback()(lambda: None)
+train_app.command("runtime")(train_runtime_command)
+app.add_typer(train_app, name="train")
 
 
 def _version(asked: bool) -> None:
