@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from hpcai.scheduling.predictor import OUTPUTS, TREE_NODE, Model
 
@@ -40,8 +41,10 @@ def boost(x: Floats, y: Floats, loss: dict[str, Any], seed: int, rounds: int = R
     x = np.where(np.isnan(x).all(axis=0), 0.0, x)  # scikit-learn finds no bins for what is never known
     cut = len(x) - max(int(HELD_OUT * len(x)), 1)
     regressor = HistGradientBoostingRegressor(max_iter=rounds, random_state=seed, **loss, **_SETTINGS)
-    regressor.fit(x[:cut], y[:cut])
-    deviance = [_deviance(y[cut:], predicted, loss) for predicted in regressor.staged_predict(x[cut:])]
+    # One thread: a small fit's threads wait for each other longer than they work, above all beside other processes.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        regressor.fit(x[:cut], y[:cut])
+        deviance = [_deviance(y[cut:], predicted, loss) for predicted in regressor.staged_predict(x[cut:])]
     return Boosted(regressor, int(np.argmin(deviance)) + 1)
 
 

@@ -111,9 +111,9 @@ def load_model(path: str | Path) -> Model:
 def _load(path: str, changed: int) -> Model:
     """Read the file as it was at ``changed``: every replay asks for it anew."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise InputError(f"predictor {path}: not a predictor's .npz file of plain arrays") from error
     found = str(arrays.get("schema", "nothing"))
     if found != SCHEMA:
