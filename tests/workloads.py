@@ -9,9 +9,13 @@ from hpcai.cluster import Machine
 from hpcai.records.schema import empty_jobs
 from hpcai.scheduling.formula import SIZE
 from hpcai.scheduling.jobs import demand, estimates, features, job_array
+from hpcai.scheduling.orderings import ORDERINGS
 from hpcai.scheduling.policy import Policy
 from hpcai.simulation import Engine, replay
-from tests.oracle import Job, Node, Nodes, Processors, Replay, Window
+from tests.oracle import Job, LastTwo, Node, Nodes, Perfect, Processors, Replay, Window
+
+PREDICTED = tuple(name for name in ORDERINGS if name.endswith("-predicted"))  # they need a predictor
+PLAIN = tuple(name for name in ORDERINGS if name not in PREDICTED)
 
 
 def table(**columns: object) -> pd.DataFrame:
@@ -76,7 +80,9 @@ SMALL_CLUSTER = Machine.model_validate(
 )
 
 
-def oracle_starts(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> list[float]:
+def oracle_starts(
+    jobs: pd.DataFrame, machine: Machine, policy: Policy, past: pd.DataFrame | None = None
+) -> list[float]:
     """The oracle's start of every job, nan if it never starts. ``jobs`` are replayable and sorted by submit."""
     array = job_array(jobs, machine, policy)
     size = features(jobs, machine, policy, array)[SIZE]
@@ -97,6 +103,8 @@ def oracle_starts(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> list[
             after=int(array["after"][j]) if array["after"][j] >= 0 else None,
             think=float(array["think"][j]),
             bulk=float(size[j]),
+            user=str(jobs["user"].iloc[j]),
+            requested=float(np.nan_to_num(jobs["requested_time"].iloc[j], nan=np.inf)),
         )
         for j in range(len(jobs))
     ]
@@ -116,6 +124,7 @@ def oracle_starts(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> list[
         room = Nodes(nodes)
     else:
         room = Processors(machine.total_cpus)
+    predictor = {"none": None, "actual": Perfect(), "tsafrir": LastTwo(_ended_before(jobs, past))}[policy.predictor]
     starts = Replay(
         plain,
         room,
@@ -125,13 +134,31 @@ def oracle_starts(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> list[
         policy.backfill_depth or float("inf"),
         policy.usage_half_life,
         total=(machine.total_gpus or machine.total_cpus) if machine.by_node else machine.total_cpus,
+        predictor=predictor,
+        believed=policy.estimate == "predicted" and policy.predictor == "tsafrir",
+        multiplier=policy.estimate_multiplier,
     ).run()
     return [float("nan") if start is None else start for start in starts]
 
 
-def starts(jobs: pd.DataFrame, machine: Machine, policy: Policy, engine: Engine = "compiled") -> list[float]:
+def _ended_before(jobs: pd.DataFrame, past: pd.DataFrame | None) -> list[tuple[float, str, float]]:
+    """End, user and run time of the past jobs that had ended before the first of ``jobs``."""
+    if past is None:
+        return []
+    rows = zip(past["start"], past["submit"], past["run_time"], past["user"], strict=True)
+    ended = [((submit if np.isnan(start) else start) + run, user, run) for start, submit, run, user in rows]
+    return [known for known in ended if known[0] < jobs["submit"].min()]
+
+
+def starts(
+    jobs: pd.DataFrame,
+    machine: Machine,
+    policy: Policy,
+    engine: Engine = "compiled",
+    past: pd.DataFrame | None = None,
+) -> list[float]:
     """The start of every job on one of the clocks, nan if it never starts."""
-    return replay(jobs, machine, policy, engine=engine).table["start"].tolist()
+    return replay(jobs, machine, policy, past=past, engine=engine).table["start"].tolist()
 
 
 def same(a: list[float], b: list[float]) -> bool:

@@ -29,8 +29,11 @@ def evaluate_command(
         str | None, typer.Option(help="test (last 30 %), validation, train or all.  [default: test; all for all]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of windows and intervals.  [default: 0]")] = None,
+    predictor: Annotated[
+        str | None, typer.Option(help="none, tsafrir, actual, or a file that 'hpcai train runtime' wrote.")
+    ] = None,
     estimate: Annotated[
-        str | None, typer.Option(help="requested (time) or actual: what the scheduler believes.")
+        str | None, typer.Option(help="requested (time), actual or predicted: what the scheduler believes.")
     ] = None,
     estimate_multiplier: Annotated[float | None, typer.Option(help="Factor on every estimate.")] = None,
     kill_at_limit: Annotated[bool | None, typer.Option(help="End jobs at their requested time.")] = None,

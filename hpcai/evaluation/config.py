@@ -15,12 +15,12 @@ from hpcai.errors import InputError
 from hpcai.evaluation.metrics import METRICS
 from hpcai.evaluation.runs import PREFIX, policy_of_run
 from hpcai.records.splitting import Part
-from hpcai.scheduling.policy import Backfill, Policy
+from hpcai.scheduling.policy import Backfill, Estimate, Policy
 
 RECORDED = "recorded"
 """Name of the pseudo-policy that stands for what the log says happened."""
 
-_SETTINGS = ("estimate", "estimate_multiplier", "kill_at_limit", "dependencies", "backfill_depth")
+_SETTINGS = ("predictor", "estimate", "estimate_multiplier", "kill_at_limit", "dependencies", "backfill_depth")
 
 
 def split_outside_parentheses(text: str) -> list[str]:
@@ -109,7 +109,8 @@ class EvaluationConfig(BaseModel):
     windows: Annotated[str, Field(pattern=r"^(all|[1-9]\d*x[1-9]\d*)$")] = "50x1024"
     part: Part | None = None
     seed: Annotated[int, Field(ge=0)] = 0
-    estimate: Literal["requested", "actual"] = "requested"
+    predictor: Annotated[Source, Field(min_length=1)] = "none"
+    estimate: Estimate = "requested"
     estimate_multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     kill_at_limit: bool = False
     dependencies: bool = False
@@ -181,6 +182,12 @@ class EvaluationConfig(BaseModel):
         return self.model_dump(mode="json", exclude={"out"}) | {"policies": given}
 
     @property
+    def predictor_files(self) -> tuple[str, ...]:
+        """Files of the trained predictors that its policies use."""
+        policies = (entry.policy for entry in self.entries if entry.policy is not None)
+        return tuple(sorted({policy.predictor for policy in policies if policy.predictor_is_file}))
+
+    @property
     def baseline_entry(self) -> Entry:
         """What the answer compares with: the named baseline, else FCFS, else the first policy listed."""
         name = self.baseline or "fcfs"
@@ -207,12 +214,14 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
 
 
 def check_orderings(entries: Sequence[Entry], where: str) -> None:
-    """Raise InputError if an entry's ordering is neither known nor a formula."""
-    from hpcai.scheduling.orderings import parse_ordering
+    """Raise InputError if an entry's ordering is neither known nor a formula, or its predictor cannot be used."""
+    from hpcai.scheduling.orderings import ordering_of
+    from hpcai.scheduling.predictor import model_of
 
     for entry in entries:
         if entry.policy is not None:
             try:
-                parse_ordering(entry.policy.ordering, entry.policy.parameters)
+                ordering_of(entry.policy)
+                model_of(entry.policy)
             except InputError as error:
                 raise InputError(f"{where}: policies: {error}") from error

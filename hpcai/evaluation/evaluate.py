@@ -77,8 +77,16 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
         "version": version("hpcai"),
         "config": config.as_dict(),
         "inputs": {source.name: source.hashes for source in sources},
+        "predictors": _predictor_hashes(config),
         "machines": {source.name: source.machine.model_dump(mode="json") for source in sources},
     }
+
+
+def _predictor_hashes(config: EvaluationConfig) -> dict[str, str]:
+    """Return the SHA-256 of each trained predictor's file."""
+    from hpcai.scheduling.predictor import model_hash
+
+    return {path: model_hash(path) for path in config.predictor_files}
 
 
 def _replay_all(sources: list[Input], config: EvaluationConfig, folder: Folder, quiet: bool) -> None:
@@ -103,7 +111,9 @@ def _replay_window(source: Input, window: Window, config: EvaluationConfig, fold
             if config.fair_start and key not in fair:
                 fair[key] = fair_start(jobs, source.machine, policy)
             if entry.policy:
-                schedule = replay(jobs, source.machine, policy, progress=progress.within(len(jobs))).table
+                schedule = replay(
+                    jobs, source.machine, policy, past=source.past(window), progress=progress.within(len(jobs))
+                ).table
             else:
                 schedule = recorded_schedule(jobs)
             metrics = measure(schedule, jobs, source.machine, fair_start=fair.get(key), warmup=config.warmup)
@@ -264,5 +274,6 @@ def _summary(
         "hpcai": version("hpcai"),
         "seed": config.seed,
         "config": config.as_dict(),
+        "predictors": _predictor_hashes(config),
         "traces": traces,
     }

@@ -37,6 +37,10 @@ class Input:
         """Return the canonical rows of a window with a fresh index."""
         return self.jobs.iloc[window.first : window.last].reset_index(drop=True)
 
+    def past(self, window: Window) -> pd.DataFrame:
+        """Return the canonical rows of all jobs submitted before a window: what a predictor may have learned from."""
+        return self.jobs.iloc[: window.first]
+
     @property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file read, by name."""

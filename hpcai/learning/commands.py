@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
+from hpcai.learning.runtime_commands import train_runtime_command
+
 train_app = typer.Typer(no_args_is_help=True, help="Learn from recorded logs.")
+
+
+train_app.command("runtime")(train_runtime_command)
 
 
 @train_app.callback()

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from hpcai.records.splitting import Part
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.logs import Log
 from hpcai.learning.run_folder import RunFolder
+from hpcai.records.splitting import Part
 
 _PARTS: tuple[Part, ...] = ("train", "validation", "test")
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from hpcai.errors import InputError
 from hpcai.scheduling._jit import jit
 
-# What a formula may name. The first are fixed at submission (rows of State.features); the last change with time.
+# What a formula may name. The first are fixed at submission; then come what a predictor says of a waiting job (both
+# are rows of State.features); the last change with time.
 STATIC_VARIABLES: Final = {
     "submit": "s from the trace's origin",
     "requested_time": "the scheduler's estimate of the run time, s",
@@ -31,6 +32,13 @@ STATIC_VARIABLES: Final = {
     "partition_priority": "priority of its partition, 0..1",
     "qos_priority": "priority of its quality of service, 0..1",
 }
+PREDICTED_VARIABLES: Final = {
+    "predicted_time": "predicted run time (its median), s, at most the requested time",
+    "predicted_low": "run time that one job of four falls short of, s",
+    "predicted_high": "run time that one job of four exceeds, s",
+    "predicted_mean": "expected run time, s",
+    "slowdown_rate": "expected 1 / max(run time, 10 s), 1/s: what a second of waiting adds to its bounded slowdown",
+}
 DYNAMIC_VARIABLES: Final = {
     "now": "s from the trace's origin",
     "wait": "now - submit, s",
@@ -38,9 +46,12 @@ DYNAMIC_VARIABLES: Final = {
     "fairshare": "2 ** (-usage / share) with equal shares, 0..1 (Slurm's classic fair-share factor)",
 }
 SUBMIT: Final = list(STATIC_VARIABLES).index("submit")  # rows of State.features
+REQUESTED_TIME: Final = list(STATIC_VARIABLES).index("requested_time")
+REMAINING_TIME: Final = list(STATIC_VARIABLES).index("remaining_time")
 SIZE: Final = list(STATIC_VARIABLES).index("size")
-_VARIABLES: Final = (*STATIC_VARIABLES, *DYNAMIC_VARIABLES)
-_FIRST_DYNAMIC: Final = len(STATIC_VARIABLES)
+FIRST_PREDICTED: Final = len(STATIC_VARIABLES)
+_VARIABLES: Final = (*STATIC_VARIABLES, *PREDICTED_VARIABLES, *DYNAMIC_VARIABLES)
+_FIRST_DYNAMIC: Final = FIRST_PREDICTED + len(PREDICTED_VARIABLES)
 _NOW: Final = _FIRST_DYNAMIC
 _WAIT: Final = _FIRST_DYNAMIC + 1
 _USAGE: Final = _FIRST_DYNAMIC + 2
@@ -80,6 +91,7 @@ class Formula:
     depth: int  # of the stack that the program needs
     dynamic: bool  # changes while a job waits
     needs_usage: bool
+    needs_prediction: bool
 
 
 class _Compiler:
@@ -185,11 +197,12 @@ def parse_formula(text: str, parameters: dict[str, float] | None = None) -> Form
         depth=compiler.depth,
         dynamic=any(index >= _FIRST_DYNAMIC for index in variables),
         needs_usage=any(index >= _USAGE for index in variables),
+        needs_prediction=any(FIRST_PREDICTED <= index < _FIRST_DYNAMIC for index in variables),
     )
 
 
 def evaluate_static(formula: Formula, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the formula's value for every job; ``features`` has a row for each static variable, (v, n)."""
+    """Return the formula's value for every job; ``features`` has a row for each variable but the dynamic, (v, n)."""
     n = features.shape[1]
     stack = np.empty((formula.depth, max(n, 1)))
     rows = np.arange(n)

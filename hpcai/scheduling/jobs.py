@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
-from hpcai.scheduling.formula import STATIC_VARIABLES
+from hpcai.scheduling.formula import PREDICTED_VARIABLES, STATIC_VARIABLES
+from hpcai.scheduling.history import RATE_FLOOR
 from hpcai.scheduling.policy import Policy
 
 SLOWDOWN_FLOOR: Final = 10.0  # s; of the run time in the bounded slowdown
@@ -179,10 +180,11 @@ def replayable(jobs: pd.DataFrame, machine: Machine) -> tuple[pd.DataFrame, dict
 
 
 def estimates(jobs: pd.DataFrame, policy: Policy) -> NDArray[np.float64]:
-    """Return what the scheduler believes of each job's run time, in s."""
+    """Return what the scheduler believes of each job's run time, in s; until it is predicted, what was requested."""
     run = jobs["run_time"].to_numpy()
     requested = jobs["requested_time"].to_numpy()
-    believed = run if policy.estimate == "actual" else np.where(np.isnan(requested), run, requested)
+    perfect = policy.estimate == "actual" or (policy.estimate == "predicted" and policy.predictor == "actual")
+    believed = run if perfect else np.where(np.isnan(requested), run, requested)
     return believed * policy.estimate_multiplier
 
 
@@ -241,6 +243,16 @@ def features(jobs: pd.DataFrame, machine: Machine, policy: Policy, array: NDArra
     return np.ascontiguousarray([rows[name] for name in STATIC_VARIABLES], dtype=np.float64).reshape(
         len(STATIC_VARIABLES), len(jobs)
     )
+
+
+def predicted_features(array: NDArray[np.void]) -> NDArray[np.float64]:
+    """Return the variables of formulas that a perfect predictor gives, in the order of PREDICTED_VARIABLES; (v, jobs).
+
+    Any other predictor writes its own as jobs wait.
+    """
+    run = array["run"].astype(np.float64)
+    rows = dict.fromkeys(PREDICTED_VARIABLES, run) | {"slowdown_rate": 1.0 / np.maximum(run, RATE_FLOOR)}
+    return np.ascontiguousarray([rows[name] for name in PREDICTED_VARIABLES])
 
 
 def _dominant_size(array: NDArray[np.void], machine: Machine) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Two kinds of machine, one algorithm: functions that differ by kind, chosen when compiled code is compiled."""
+"""Two kinds of machine, with or without a predictor, one algorithm: what differs is chosen when code is compiled."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ def by_kind(for_processors: Callable[..., Any], for_nodes: Callable[..., Any]) -
 
     @overload(chosen)
     def _choose(st: Any, *arguments: Any) -> Callable[..., Any]:
-        by_node = not isinstance(st.types[st.fields.index("room")], types.NoneType)
-        function = for_nodes if by_node else for_processors
+        function = for_nodes if _has(st, "room") else for_processors
 
         def call(st: Any, *arguments: Any) -> Any:
             return function(st, *arguments)
@@ -30,3 +29,34 @@ def by_kind(for_processors: Callable[..., Any], for_nodes: Callable[..., Any]) -
         return call
 
     return chosen
+
+
+def if_predicting(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function for compiled code that calls ``function`` if run times are predicted, else does nothing.
+
+    Without a predictor the state has no prediction, and whoever uses none pays for none.
+    """
+
+    def chosen(st: Any, *arguments: Any) -> Any:
+        raise TypeError("only compiled code may call this")
+
+    @overload(chosen)
+    def _choose(st: Any, *arguments: Any) -> Callable[..., Any]:
+        if not _has(st, "prediction"):
+
+            def skip(st: Any, *arguments: Any) -> Any:
+                pass
+
+            return skip
+
+        def call(st: Any, *arguments: Any) -> Any:
+            function(st, *arguments)
+
+        return call
+
+    return chosen
+
+
+def _has(st: Any, field: str) -> bool:
+    """Return whether a field of the state, known by its type alone, is anything but None."""
+    return not isinstance(st.types[st.fields.index(field)], types.NoneType)

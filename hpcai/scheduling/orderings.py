@@ -9,6 +9,7 @@ from typing import Final
 
 from hpcai.errors import InputError
 from hpcai.scheduling.formula import Formula, parse_formula
+from hpcai.scheduling.policy import Policy
 
 ORDERINGS: Final = {
     # First come, first served; shortest and longest job first; smallest area first.
@@ -17,6 +18,11 @@ ORDERINGS: Final = {
     "ljf": "-requested_time",
     "saf": "requested_time * size",
     "srf": "remaining_time",
+    # The same by predicted run times; and Smith, Various optimizers for single-stage production (Naval Research
+    # Logistics Quarterly, 1956): least work for what a second of waiting costs first, work and cost as expected.
+    "sjf-predicted": "predicted_time",
+    "saf-predicted": "predicted_time * size",
+    "cmu-predicted": "predicted_mean * size / slowdown_rate",
     # Tang, Lan, Desai, Buettner: Fault-aware, utility-based job scheduling on Blue Gene/P (Cluster 2009).
     "wfp3": "-(wait / max(requested_time, 1)) ** 3 * size",
     "unicep": "-wait / (max(log2(size), 1e-6) * max(requested_time, 1))",
@@ -61,3 +67,17 @@ def parse_ordering(name: str, parameters: dict[str, float]) -> Formula:
             expected = ", ".join(defaults) or "no parameters"
             raise InputError(f"ordering {name}: unknown parameter {parameter!r}; expected {expected}")
     return parse_formula(ORDERINGS[name], {**defaults, **parameters})
+
+
+def ordering_of(policy: Policy) -> Formula:
+    """Return the formula of a policy's ordering.
+
+    Raises InputError if there is no such ordering, or if the policy asks for predictions and has no predictor.
+    """
+    formula = parse_ordering(policy.ordering, policy.parameters)
+    if policy.predictor == "none":
+        if formula.needs_prediction:
+            raise InputError(f"ordering {policy.ordering!r}: predicted run times need a predictor, found none")
+        if policy.estimate == "predicted":
+            raise InputError("estimate 'predicted': needs a predictor, found none")
+    return formula

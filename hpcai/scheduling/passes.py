@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hpcai.scheduling._jit import jit
-from hpcai.scheduling.kinds import by_kind
+from hpcai.scheduling.kinds import by_kind, if_predicting
 from hpcai.scheduling.node_passes import (
     free_on_nodes,
     next_node_candidate,
@@ -12,6 +12,7 @@ from hpcai.scheduling.node_passes import (
     start_tasks_if_free,
 )
 from hpcai.scheduling.node_profile import lay_node_profile
+from hpcai.scheduling.prediction import correct_overruns
 from hpcai.scheduling.processor_passes import (
     free_processors,
     next_candidate,
@@ -29,6 +30,7 @@ _lay_profile = by_kind(lay_profile, lay_node_profile)
 _start_if_free = by_kind(start_if_free, start_tasks_if_free)
 _place_later = by_kind(place_later, place_tasks_later)
 _next_candidate = by_kind(next_candidate, next_node_candidate)
+_correct_overruns = if_predicting(correct_overruns)
 
 
 @jit
@@ -40,6 +42,7 @@ def schedule(st: State, now: float) -> None:
         return
     s.passes += 1
     waiting = s.waiting
+    _correct_overruns(st, now)
     if s.dynamic:
         lay_order(st, now)
     if s.use_profile:

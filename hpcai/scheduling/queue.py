@@ -15,7 +15,12 @@ import numpy as np
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.formula import SUBMIT, evaluate
+from hpcai.scheduling.kinds import if_predicting
+from hpcai.scheduling.prediction import note_submission, predict_waiting
 from hpcai.scheduling.state import DECAYED_USE, UNBOUNDED, State
+
+_note_submission = if_predicting(note_submission)
+_predict_waiting = if_predicting(predict_waiting)
 
 
 @jit
@@ -46,6 +51,7 @@ def enqueue(st: State, j: int, now: float) -> None:
     else:
         _set_leaf(st, st.places[j].position, st.jobs[j].bulk, st.jobs[j].estimate)
     s.waiting += 1
+    _note_submission(st, j, now)
 
 
 @jit
@@ -110,6 +116,7 @@ def lay_order(st: State, now: float) -> None:
     n = s.waiting
     if st.usage.shape[1] > 0:  # the ordering reads it
         _load_usage(st, now)
+    _predict_waiting(st, now)
     evaluate(st.program, st.constants, st.features, st.queue, n, now, st.submit, st.usage, st.keys)
     for q in range(n):
         st.places[q].job = st.queue[q]

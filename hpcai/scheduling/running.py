@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.formula import SIZE
+from hpcai.scheduling.kinds import if_predicting
+from hpcai.scheduling.prediction import note_finish, note_start
 from hpcai.scheduling.queue import accrue, dequeue
 from hpcai.scheduling.state import State
+
+_note_start = if_predicting(note_start)
+_note_finish = if_predicting(note_finish)
 
 
 @jit
@@ -18,6 +23,7 @@ def begin(st: State, position: int, now: float) -> int:
     st.started[s.started] = j
     s.started += 1
     s.starts += 1
+    _note_start(st, j, now)
     join_running(st, j, now + st.jobs[j].estimate)
     if s.usage:
         accrue(st, st.jobs[j].account, st.features[SIZE, j], now)
@@ -54,6 +60,7 @@ def leave_running(st: State, j: int, now: float) -> None:
     while st.running[low].job != j:
         low += 1
     s.running -= 1
+    _note_finish(st, j, now)
     for r in range(low, s.running):
         st.running[r].end = st.running[r + 1].end
         st.running[r].job = st.running[r + 1].job

@@ -6,7 +6,7 @@ functions on it. Records are used where fields are read together, so that one ca
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling.formula import evaluate_static
-from hpcai.scheduling.jobs import MILLI, features, job_array, node_capacity
-from hpcai.scheduling.orderings import parse_ordering
+from hpcai.scheduling.jobs import MILLI, features, job_array, node_capacity, predicted_features
+from hpcai.scheduling.orderings import ordering_of
 from hpcai.scheduling.policy import Policy
+from hpcai.scheduling.prediction import Prediction, make_prediction
 
 NO_BACKFILL, EASY, CONSERVATIVE = 0, 1, 2
 NO_USE, PRESENT_USE, DECAYED_USE = 0, 1, 2  # what is kept of accounts' use of the machine
@@ -107,6 +108,7 @@ class State(NamedTuple):
     steps: NDArray[np.void]  # STEP (blocks * BLOCK_WIDTH,) the profile, if one is used
     blocks: NDArray[np.void]  # BLOCK (blocks,)
     windows: NDArray[np.void]  # WINDOW (W,)
+    prediction: Prediction  # None if nothing is predicted, which also is how compiled code knows
     # On a machine counted by processor the rest is None, which also is how compiled code tells the two apart.
     room: NDArray[np.int64]  # (N, 4 + G) what is free on each node; G is the most GPUs of a node
     node_group: NDArray[np.int64]  # (N,)
@@ -122,19 +124,27 @@ class State(NamedTuple):
 
 
 def make_state(
-    jobs: pd.DataFrame, machine: Machine, policy: Policy, *, profile: bool = False, observed: bool = False
+    jobs: pd.DataFrame,
+    machine: Machine,
+    policy: Policy,
+    *,
+    past: pd.DataFrame | None = None,
+    profile: bool = False,
+    observed: bool = False,
 ) -> State:
     """Return the state before the first event.
 
     ``jobs`` must be replayable on ``machine`` (:func:`hpcai.scheduling.jobs.replayable`) and sorted by submit.
-    ``profile`` makes every pass use the profile, which the tests compare with the quicker passes. ``observed``
-    keeps what an agent sees and a heuristic may not need: every account's use.
+    ``past`` are earlier jobs of the same log, from which a predictor learns. ``profile`` makes every pass use the
+    profile, which the tests compare with the quicker passes. ``observed`` keeps what an agent sees and a heuristic
+    may not need: every account's use.
     """
     n = len(jobs)
     array = job_array(jobs, machine, policy)
-    formula = parse_ordering(policy.ordering, policy.parameters)
-    static = features(jobs, machine, policy, array)
-    dynamic = formula.dynamic or policy.dependencies
+    formula = ordering_of(policy)
+    static = np.concatenate((features(jobs, machine, policy, array), predicted_features(array)))
+    predicts = policy.learns and (formula.needs_prediction or policy.estimate == "predicted")
+    dynamic = formula.dynamic or policy.dependencies or predicts
     windows = _windows(machine)
     use_profile = profile or policy.backfill == "conservative" or len(windows) > 0
     leaves = 1 << max(n - 1, 0).bit_length()
@@ -183,6 +193,7 @@ def make_state(
         steps=np.zeros(blocks * BLOCK_WIDTH, dtype=STEP),
         blocks=np.zeros(blocks, dtype=BLOCK),
         windows=windows,
+        prediction=make_prediction(jobs, policy, past) if predicts else cast(Any, None),
         **_node_arrays(machine, array, profile_length),
     )
 

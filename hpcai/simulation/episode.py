@@ -28,10 +28,10 @@ from hpcai.scheduling.decisions import (
 )
 from hpcai.scheduling.features import observe, traits
 from hpcai.scheduling.formula import evaluate_static
-from hpcai.scheduling.jobs import features, job_array
+from hpcai.scheduling.jobs import features, job_array, predicted_features
 from hpcai.scheduling.kinds import by_kind
 from hpcai.scheduling.nodes import copy_room
-from hpcai.scheduling.orderings import parse_ordering
+from hpcai.scheduling.orderings import ordering_of
 from hpcai.scheduling.passes import schedule
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.queue import lay_static_order
@@ -139,8 +139,8 @@ class Episodes:
         self._first_jobs = jobs.iloc[:length]
         policy = setting.policy
         array = job_array(jobs, machine, policy)
-        static = features(jobs, machine, policy, array)
-        formula = parse_ordering(policy.ordering, policy.parameters)
+        static = np.concatenate((features(jobs, machine, policy, array), predicted_features(array)))
+        formula = ordering_of(policy)
         self.pool = Pool(
             jobs=array,
             static=static,

@@ -36,17 +36,20 @@ def replay(
     machine: Machine,
     policy: Policy,
     *,
+    past: pd.DataFrame | None = None,
     engine: Engine = "compiled",
     progress: Callable[[int], object] | None = None,
 ) -> Schedule:
     """Return the schedule of ``jobs`` on ``machine`` under ``policy`` (docs/semantics.md).
 
     ``jobs`` are rows of a canonical table, all of them replayable (:func:`hpcai.scheduling.jobs.replayable`).
-    ``engine`` is the clock: both give the same schedule. ``progress`` is called with the jobs ended so far
-    (compiled clock only). Raises InputError for an unknown ordering or a formula that cannot be read.
+    ``past`` are earlier jobs of the same log: a predictor knows those of them that had ended before the first
+    submission, as recorded; nothing else depends on it. ``engine`` is the clock: both give the same schedule.
+    ``progress`` is called with the jobs ended so far (compiled clock only). Raises InputError for an unknown
+    ordering, a formula that cannot be read, or a predictor that is missing or cannot be used.
     """
     by_submit = np.argsort(jobs["submit"].to_numpy(), kind="stable")
-    state = make_state(jobs.iloc[by_submit], machine, policy)
+    state = make_state(jobs.iloc[by_submit], machine, policy, past=past)
     if engine == "compiled":
         compiled.run(state, progress)
     else:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from hpcai.cluster import Machine
 from hpcai.errors import InputError
-from hpcai.scheduling.formula import STATIC_VARIABLES, evaluate
-from hpcai.scheduling.orderings import DEFAULT_PARAMETERS, ORDERINGS, parse_ordering
+from hpcai.scheduling.formula import PREDICTED_VARIABLES, STATIC_VARIABLES, evaluate
+from hpcai.scheduling.orderings import DEFAULT_PARAMETERS, ORDERINGS, ordering_of, parse_ordering
 from hpcai.scheduling.policy import Policy
 from tests.workloads import starts, table
 
-STATIC = list(STATIC_VARIABLES)
+STATIC = [*STATIC_VARIABLES, *PREDICTED_VARIABLES]
 WEEK = 7 * 24 * 3600.0
 
 
@@ -36,6 +36,9 @@ class Waiting:
     qos: float
     usage: float
     ratio: float  # of its usage to an equal share
+    predicted: float
+    expected: float
+    rate: float  # of slowdown
 
 
 DIRECT: dict[str, Callable[[Waiting], float]] = {
@@ -44,6 +47,9 @@ DIRECT: dict[str, Callable[[Waiting], float]] = {
     "ljf": lambda j: -j.r,
     "saf": lambda j: j.r * j.n,
     "srf": lambda j: j.remaining,
+    "sjf-predicted": lambda j: j.predicted,
+    "saf-predicted": lambda j: j.predicted * j.n,
+    "cmu-predicted": lambda j: j.expected * j.n / j.rate,
     "wfp3": lambda j: -j.n * (j.w / (j.r or 1)) ** 3,
     "unicep": lambda j: -j.w / ((math.log2(j.n) if j.n > 1 else 1e-6) * (j.r or 1)),
     "f1": lambda j: math.log10(j.r or 1) * j.n + 870 * math.log10(j.s or 1),
@@ -77,6 +83,9 @@ waiting_jobs = st.builds(
     qos=share,
     usage=share,
     ratio=st.floats(0, 20),
+    predicted=seconds,
+    expected=seconds,
+    rate=st.floats(1e-6, 0.1),
 )
 
 
@@ -93,6 +102,9 @@ def values(name: str, jobs: list[Waiting], parameters: dict[str, float] | None =
             "size_fraction": job.fraction,
             "partition_priority": job.partition,
             "qos_priority": job.qos,
+            "predicted_time": job.predicted,
+            "predicted_mean": job.expected,
+            "slowdown_rate": job.rate,
         }
         features = np.array([[row.get(variable, math.nan)] for variable in STATIC])  # it reads no others
         stack = np.empty((formula.depth, 1))
@@ -120,6 +132,21 @@ def test_which_orderings_change_while_a_job_waits(name: str) -> None:
     formula = parse_ordering(name, {})
     assert formula.dynamic == (name in TIME_DEPENDENT)
     assert formula.needs_usage == (name in {"fair-share", "multifactor"})
+    assert formula.needs_prediction == name.endswith("-predicted")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"ordering": "saf-predicted"}, "ordering 'saf-predicted': predicted run times need a predictor, found none"),
+        ({"ordering": "expr:slowdown_rate"}, "predicted run times need a predictor"),
+        ({"estimate": "predicted"}, "estimate 'predicted': needs a predictor, found none"),
+    ],
+)
+def test_predictions_need_a_predictor(settings: dict[str, str], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        ordering_of(Policy(**settings))
+    ordering_of(Policy(**settings, predictor="tsafrir"))
 
 
 @given(job=waiting_jobs, weight=st.floats(-100, 100), max_age=st.floats(1, 1e6))

@@ -12,22 +12,21 @@ from hpcai.cluster import Machine
 from hpcai.cluster.spec import Reservation
 from hpcai.records.machine import machine_of
 from hpcai.scheduling.jobs import replayable
-from hpcai.scheduling.orderings import ORDERINGS
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.state import make_state
 from hpcai.simulation import compiled
-from tests.workloads import SMALL_CLUSTER, oracle_starts, random_gpu_jobs, random_jobs, same, starts
+from tests.workloads import PLAIN, PREDICTED, SMALL_CLUSTER, oracle_starts, random_gpu_jobs, random_jobs, same, starts
 
 BACKFILLS = ("none", "easy", "conservative")
 SIXTEEN = Machine.by_processors(16)
 INFINITE = float("inf")
 
 
-def agree(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> list[float]:
+def agree(jobs: pd.DataFrame, machine: Machine, policy: Policy, past: pd.DataFrame | None = None) -> list[float]:
     """Hold both clocks and the oracle equal; return the starts."""
-    expected = oracle_starts(jobs, machine, policy)
-    assert same(starts(jobs, machine, policy), expected), f"compiled {policy}"
-    assert same(starts(jobs, machine, policy, "simpy"), expected), f"simpy {policy}"
+    expected = oracle_starts(jobs, machine, policy, past)
+    assert same(starts(jobs, machine, policy, past=past), expected), f"compiled {policy}"
+    assert same(starts(jobs, machine, policy, "simpy", past), expected), f"simpy {policy}"
     return expected
 
 
@@ -80,10 +79,9 @@ def with_reservations(machine: Machine, seed: int) -> Machine:
 
 
 def policies(seed: int, **settings: object) -> list[Policy]:
-    """Every ordering with one backfilling each, shifted by ``seed``: all 39 pairs in three traces."""
+    """Every plain ordering with one backfilling each, shifted by ``seed``: all 39 pairs in three traces."""
     return [
-        Policy(ordering=ordering, backfill=BACKFILLS[(seed + k) % 3], **settings)
-        for k, ordering in enumerate(ORDERINGS)
+        Policy(ordering=ordering, backfill=BACKFILLS[(seed + k) % 3], **settings) for k, ordering in enumerate(PLAIN)
     ]
 
 
@@ -145,11 +143,61 @@ def test_the_quick_passes_give_what_the_profile_gives(seed):
     """
     jobs = vary(random_jobs(np.random.default_rng(seed), 120, 16), seed)
     jobs[["run_time", "requested_time"]] += 1
-    for ordering, backfill in itertools.product(ORDERINGS, ("none", "easy")):
+    for ordering, backfill in itertools.product(PLAIN, ("none", "easy")):
         policy = Policy(ordering=ordering, backfill=backfill, **variation(seed))
         state = make_state(jobs, SIXTEEN, policy, profile=True)
         compiled.run(state)
         assert same(state.start.tolist(), starts(jobs, SIXTEEN, policy)), policy
+
+
+# --- predicted run times ---------------------------------------------------------------------------------------
+
+
+def predicting(seed: int) -> list[Policy]:
+    """Orderings by prediction and by request, backfilling that believes in requests or in predictions."""
+    settings = {
+        **({"estimate": "predicted"} if seed % 3 else {}),
+        **({"estimate_multiplier": (0.3, 2.0)[seed % 2]} if seed % 4 == 1 else {}),
+        **({"kill_at_limit": True} if seed % 5 == 2 else {}),
+        "predictor": "actual" if seed % 7 == 3 else "tsafrir",
+    }
+    return [
+        Policy(ordering=ordering, backfill=BACKFILLS[(seed + k) % 3], **settings)
+        for k, ordering in enumerate((*PREDICTED, "fcfs", "saf", "wfp3"))
+    ]
+
+
+def with_past(jobs: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Part a trace in two; of the first half some jobs ended as recorded, some had not when the second began."""
+    if seed % 2:
+        return jobs, None
+    recorded = jobs.assign(start=jobs["submit"] + np.random.default_rng(seed).integers(0, 100, len(jobs)))
+    cut = len(jobs) // 3
+    return recorded.iloc[cut:].reset_index(drop=True), recorded.iloc[:cut]
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_predictions_on_processors(block):
+    for seed in range(8 * block, 8 * block + 8):
+        jobs, past = with_past(vary(random_jobs(np.random.default_rng(seed), 60, 16), seed), seed)
+        jobs["run_time"] *= 1 + 20 * (seed % 2)  # some are overrun by hours
+        for policy in predicting(seed):
+            agree(jobs, SIXTEEN, policy, past)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_predictions_on_nodes(seed):
+    jobs, past = with_past(random_cluster_jobs(seed, 50).reset_index(drop=True), seed)
+    for policy in predicting(seed):
+        agree(jobs, SMALL_CLUSTER, policy, past)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_predictions_beside_reservations_and_dependencies(seed):
+    jobs = follow(vary(random_jobs(np.random.default_rng(seed), 60, 16), seed), seed)
+    for policy in predicting(seed):
+        agree(jobs, SIXTEEN, policy.model_copy(update={"dependencies": True}))
+        agree(jobs, with_reservations(SIXTEEN, seed), policy)
 
 
 # --- recorded logs ---------------------------------------------------------------------------------------------
@@ -159,7 +207,7 @@ STATIC = ("fcfs", "sjf", "ljf", "saf", "srf", "f1", "f2", "f3", "f4")
 DEFAULT = [
     (o, b) for o, b in itertools.product(STATIC, ("none", "easy")) if (o, b) in {("fcfs", "none"), ("sjf", "easy")}
 ]
-LONG = [pair for pair in itertools.product(ORDERINGS, BACKFILLS) if pair not in DEFAULT]
+LONG = [pair for pair in itertools.product(PLAIN, BACKFILLS) if pair not in DEFAULT]
 
 
 def first_jobs(recorded_swf, log: str, n: int) -> tuple[pd.DataFrame, Machine]:

@@ -1,0 +1,136 @@
+"""Fit a predictor of run times on the training part of a log, and judge it on the validation part."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hpcai.errors import InputError
+from hpcai.evaluation.store import write_whole
+from hpcai.learning.boosting import Boosted, assemble, boost, pinball
+from hpcai.records import read_trace, split
+from hpcai.scheduling.history import RATE_FLOOR, recorded_features, recorded_start
+from hpcai.scheduling.predictor import (
+    NO_TREES,
+    OUTPUTS,
+    UNKNOWN_REQUEST,
+    Model,
+    model_hash,
+    recorded_predictions,
+    save_model,
+)
+
+Floats = NDArray[np.float64]
+
+FEWEST_JOBS: Final = 200
+_LOSSES: Final[dict[str, dict[str, Any]]] = {
+    "low": {"loss": "quantile", "quantile": 0.25},
+    "median": {"loss": "quantile", "quantile": 0.5},
+    "high": {"loss": "quantile", "quantile": 0.75},
+    # Poisson's deviance estimates an expectation, keeps it positive, and minds small values less than gamma's.
+    "mean": {"loss": "poisson"},
+    "rate": {"loss": "poisson"},
+}
+
+
+def fit_outputs(jobs: pd.DataFrame, seed: int = 0) -> dict[str, Boosted]:
+    """Fit every output of a predictor to ``jobs``, rows of a canonical table in order of submission.
+
+    A job is a sample twice, when it was submitted and when it started: predictions are made throughout its wait.
+    Raises InputError if there are too few jobs.
+    """
+    ran = np.isfinite(jobs["run_time"].to_numpy(np.float64))
+    if ran.sum() < FEWEST_JOBS:
+        raise InputError(f"a run-time predictor needs {FEWEST_JOBS} jobs to learn from, found {int(ran.sum())}")
+    x = recorded_features(jobs)
+    time = np.concatenate((jobs["submit"].to_numpy(np.float64), recorded_start(jobs)))
+    rows = np.flatnonzero(np.tile(ran, 2))
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    y = targets(jobs)
+    return {name: boost(x[rows], y[name][rows % len(jobs)], _LOSSES[name], seed) for name in OUTPUTS}
+
+
+def targets(jobs: pd.DataFrame) -> dict[str, Floats]:
+    """Return what each output estimates, by job: predictor.OUTPUTS, without the logarithm for expectations."""
+    run = jobs["run_time"].to_numpy(np.float64)
+    requested = np.nan_to_num(jobs["requested_time"].to_numpy(np.float64), nan=UNKNOWN_REQUEST)
+    log_run = np.log(np.maximum(run, 1.0))
+    return {
+        "low": log_run,
+        "median": log_run,
+        "high": log_run,
+        "mean": np.minimum(run, requested) / np.maximum(requested, 1.0),
+        "rate": RATE_FLOOR / np.maximum(run, RATE_FLOOR),
+    }
+
+
+def fit(jobs: pd.DataFrame, seed: int = 0) -> Model:
+    """Return a predictor learned from ``jobs``, rows of a canonical table in order of submission."""
+    return assemble(fit_outputs(jobs, seed))
+
+
+def train_runtime(
+    source: str | Path, *, format: str | None = None, seed: int = 0, out: str | Path = "runs/predictor"
+) -> dict[str, Any]:
+    """Learn from the training part of a log; write ``predictor.npz`` and ``summary.json`` to ``out``.
+
+    Return the summary: hashes, seed, and scores on the validation part. Raises InputError if the log cannot be read
+    or holds too few jobs.
+    """
+    trace = read_trace(source, format=format)
+    train, validation = (len(split(trace)[part].jobs) for part in ("train", "validation"))
+    model = fit(trace.jobs.iloc[:train], seed)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "predictor.npz"
+    save_model(model, path)
+    summary = {
+        "hpcai": version("hpcai"),
+        "trace": trace.name,
+        "format": trace.format,
+        "inputs": trace.sha256,
+        "seed": seed,
+        "predictor": {"file": path.name, "sha256": model_hash(path), "trees": len(model.roots)},
+        "jobs": {"train": train, "validation": validation},
+        "validation": scores(trace.jobs.iloc[: train + validation], train, model),
+    }
+    write_whole(folder / "summary.json", (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
+    return summary
+
+
+def scores(jobs: pd.DataFrame, first: int, model: Model) -> dict[str, dict[str, float]]:
+    """Return how good predictions at submission are, from row ``first`` on: the model's, Tsafrir's, the requests.
+
+    Accuracy is min(p, r) / max(p, r) of prediction and run time (Tsafrir et al. 2007), pinball loss that of the
+    logarithm of the run time. The requests are judged by the jobs that have one.
+    """
+    log_run = targets(jobs)["median"]
+    requested = np.tile(jobs["requested_time"].to_numpy(np.float64)[:, None], 3)
+    rivals = {
+        "boosted": recorded_predictions(jobs, model)[:, :3],
+        "tsafrir": recorded_predictions(jobs, NO_TREES)[:, :3],
+        "requested": requested,
+    }
+    return {name: _score(np.log(np.maximum(p, 1.0))[first:], log_run[first:]) for name, p in rivals.items()}
+
+
+def _score(predicted: Floats, log_run: Floats) -> dict[str, float]:
+    """Return the scores of the logarithms of predicted median, low and high quantile, (n, 3)."""
+    known = np.isfinite(predicted[:, 0]) & np.isfinite(log_run)
+    if not known.any():
+        return {}
+    (median, low, high), y = predicted[known].T, log_run[known]
+    return {
+        "mean_absolute_log_error": float(np.mean(np.abs(median - y))),
+        "mean_accuracy": float(np.mean(np.exp(-np.abs(median - y)))),
+        "pinball_0.25": pinball(y, low, 0.25),
+        "pinball_0.5": pinball(y, median, 0.5),
+        "pinball_0.75": pinball(y, high, 0.75),
+        "overrun": float(np.mean(y > median)),
+    }
