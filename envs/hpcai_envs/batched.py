@@ -27,7 +27,7 @@ class _Group:
     def __init__(self, episodes: Episodes, low: int, high: int) -> None:
         self.episodes, self.low, self.high = episodes, low, high
         self.lanes: Lane = stack(episodes, high - low)
-        self.next_first = np.zeros(high - low, dtype=np.int64)
+        self.next_window = np.zeros(high - low, dtype=np.int64)
 
     def part(self, seen: Seen) -> Seen:
         """Return this group's rows."""
@@ -66,7 +66,7 @@ class BatchedScheduling(VecEnv):
         for group in self._groups:
             lanes = group.high - group.low
             seen = group.part(self._seen[self._turn])
-            shared = (group.lanes, group.episodes.pool, actions[group.low : group.high], group.next_first, seen)
+            shared = (group.lanes, group.episodes.pool, actions[group.low : group.high], group.next_window, seen)
             edges = np.linspace(0, lanes, min(self._threads, lanes) + 1).astype(int).tolist()
             calls += [(*shared, low, high) for low, high in itertools.pairwise(edges)]
         if self._executor is None:
@@ -81,7 +81,7 @@ class BatchedScheduling(VecEnv):
         for group in self._groups:
             for b in lanes:
                 if group.low <= b < group.high:
-                    group.next_first[b - group.low] = self._generators[b].integers(group.episodes.starts)
+                    group.next_window[b - group.low] = self._generators[b].integers(group.episodes.windows)
 
     def _observation(self) -> Observation:
         seen = self._seen[self._turn]

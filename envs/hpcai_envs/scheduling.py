@@ -87,13 +87,13 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
 
     ## Options of reset
     ``trace`` (a path or a Trace), ``machine`` (a preset, a YAML file, a number of processors or a Machine),
-    ``part``, ``length``, and ``window``, the row of the first job in the part's replayable jobs.
+    ``part``, ``length``, and ``window``, the row of the first job among the log's replayable jobs.
 
     ## Version history
     v0: first.
     """
 
-    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}  # noqa: RUF012 - as Gymnasium declares it
 
     def __init__(
         self,
@@ -125,17 +125,15 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self.source: Source = open_source(
             asked["trace"], format=self._format, machine=asked["machine"], part=asked["part"]
         )
-        self.episodes = Episodes(
-            self.source.jobs,
-            self.source.machine,
-            self.setting,
-            length=asked["length"],
-            origin=self.source.origin,
-        )
+        self._play(self.source.episodes(self.setting, asked["length"]))
+
+    def _play(self, episodes: Episodes) -> None:
+        self.episodes = episodes
         self._lanes = stack(self.episodes, 1)
         self.lane: Lane = lane_of(self._lanes, 0)
         self._seen: Seen = make_seen(1, self.setting.window)
         self._nothing_to_decide = False
+        self._single = False  # the episodes are one window that was asked for
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -149,18 +147,28 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         if any(options[key] is not self._asked[key] and options[key] != self._asked[key] for key in options):
             self._asked.update(options)
             self._set_up()
-        starts = self.episodes.starts
         if window is None:
-            self._advance(BEGIN, int(self.np_random.integers(starts)))
-            if self._seen.done[0]:
-                raise InputError(f"{self.source.name}: no window of {self.episodes.length} jobs has anything to decide")
-            self._nothing_to_decide = False
-        elif 0 <= window < starts:
-            self._advance(LOAD, window)
-            self._nothing_to_decide = bool(self._seen.done[0])
+            self._begin_anywhere()
         else:
-            raise InputError(f"reset option window {window!r}: expected 0 to {starts - 1}")
-        return self._observation(), {"window": int(self.lane.episode.scalars["first"][0])}
+            self._begin_at(int(window))
+        return self._observation(), {"window": int(self.episodes.pool.firsts[self.lane.episode.scalars["window"][0]])}
+
+    def _begin_anywhere(self) -> None:
+        if self._single:
+            self._set_up()
+        self._advance(BEGIN, int(self.np_random.integers(self.episodes.windows)))
+        if self._seen.done[0]:
+            raise InputError(f"{self.source.name}: no window of {self.episodes.length} jobs has anything to decide")
+        self._nothing_to_decide = False
+
+    def _begin_at(self, row: int) -> None:
+        index = np.flatnonzero(self.episodes.pool.firsts == row)
+        if not len(index):
+            self._play(self.source.episodes(self.setting, self.episodes.length, row))
+            self._single = True
+            index = np.zeros(1, dtype=np.int64)
+        self._advance(LOAD, int(index[0]))
+        self._nothing_to_decide = bool(self._seen.done[0])
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Carry out an action and go on to the next decision."""
@@ -170,8 +178,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         ended = bool(self._seen.done[0])
         return self._observation(), float(self._seen.reward[0]), ended, False, self._outcome() if ended else {}
 
-    def _advance(self, action: int, first: int) -> None:
-        advance(self._lanes, self.episodes.pool, np.array([action]), np.array([first]), self._seen, 0, 1)
+    def _advance(self, action: int, window: int) -> None:
+        advance(self._lanes, self.episodes.pool, np.array([action]), np.array([window]), self._seen, 0, 1)
 
     def _observation(self) -> Observation:
         return {"jobs": self._seen.jobs[0].copy(), "machine": self._seen.machine[0].copy()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
@@ -14,18 +15,43 @@ from hpcai.errors import InputError
 from hpcai.records import Trace, machine_of, read_trace
 from hpcai.records.splitting import Part, part_bounds
 from hpcai.scheduling.jobs import replayable
+from hpcai.simulation.episode import Episodes, Setting
+
+WINDOWS: Final = 512
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Source:
-    """``jobs`` are the replayable jobs of the part, sorted by submit; ``origin`` the Unix time of second 0."""
+    """``jobs`` are the replayable jobs of the log, sorted by submit; rows ``first`` to ``last - 1`` are the part's.
+
+    ``origin`` is the Unix time of second 0.
+    """
 
     name: str
     jobs: pd.DataFrame
     machine: Machine
     origin: float
+    first: int
+    last: int
+
+    def episodes(self, setting: Setting, length: int, row: int | None = None) -> Episodes:
+        """Return the windows of ``length`` jobs in the part, or the one that begins at ``row``.
+
+        A predictor has to be taken to the beginning of each window, so with one there are WINDOWS of them at most,
+        drawn once. Raises InputError if the part is shorter than that, or the row is not in it.
+        """
+        starts = np.arange(self.first, self.last - length + 1)
+        if not len(starts):
+            raise InputError(f"window of {length} jobs: expected 1 to {self.last - self.first}, the jobs there are")
+        if row is not None:
+            if not starts[0] <= row <= starts[-1]:
+                raise InputError(f"reset option window {row!r}: expected {starts[0]} to {starts[-1]}")
+            starts = np.array([row])
+        elif setting.policy.learns and len(starts) > WINDOWS:
+            starts = np.sort(np.random.default_rng(0).choice(starts, WINDOWS, replace=False))
+        return Episodes(self.jobs, self.machine, setting, length=length, firsts=starts, origin=self.origin)
 
 
 def open_source(
@@ -38,8 +64,8 @@ def open_source(
     elif isinstance(machine, str):
         machine = load_machine(machine)
     jobs, _ = replayable(trace.jobs, machine)
-    first, last = part_bounds(trace, jobs.reset_index(drop=True), part)
-    return Source(trace.name, jobs.iloc[first:last].reset_index(drop=True), machine, trace.origin)
+    jobs = jobs.reset_index(drop=True)
+    return Source(trace.name, jobs, machine, trace.origin, *part_bounds(trace, jobs, part))
 
 
 def as_model(model: type[Model], value: Model | Mapping[str, Any] | None, what: str) -> Model:

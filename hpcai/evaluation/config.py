@@ -188,6 +188,11 @@ class EvaluationConfig(BaseModel):
         return tuple(sorted({policy.predictor for policy in policies if policy.predictor_is_file}))
 
     @property
+    def network_files(self) -> tuple[str, ...]:
+        """Files of the learned networks that its policies use."""
+        return tuple(sorted({e.policy.network for e in self.entries if e.policy is not None and e.policy.network}))
+
+    @property
     def baseline_entry(self) -> Entry:
         """What the answer compares with: the named baseline, else FCFS, else the first policy listed."""
         name = self.baseline or "fcfs"

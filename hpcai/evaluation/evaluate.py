@@ -78,6 +78,7 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
         "config": config.as_dict(),
         "inputs": {source.name: source.hashes for source in sources},
         "predictors": _predictor_hashes(config),
+        "networks": _network_hashes(config),
         "machines": {source.name: source.machine.model_dump(mode="json") for source in sources},
     }
 
@@ -87,6 +88,13 @@ def _predictor_hashes(config: EvaluationConfig) -> dict[str, str]:
     from hpcai.scheduling.predictor import model_hash
 
     return {path: model_hash(path) for path in config.predictor_files}
+
+
+def _network_hashes(config: EvaluationConfig) -> dict[str, str]:
+    """Return the SHA-256 of each learned network's file."""
+    from hpcai.scheduling.network import network_hash
+
+    return {path: network_hash(path) for path in config.network_files}
 
 
 def _replay_all(sources: list[Input], config: EvaluationConfig, folder: Folder, quiet: bool) -> None:
@@ -275,5 +283,6 @@ def _summary(
         "seed": config.seed,
         "config": config.as_dict(),
         "predictors": _predictor_hashes(config),
+        "networks": _network_hashes(config),
         "traces": traces,
     }

@@ -25,4 +25,7 @@ def policy_of_run(item: str) -> dict[str, Any]:
     path = folder / POLICY_FILE
     if not path.is_file():
         raise InputError(f"{item}: expected {POLICY_FILE} in the folder of a training run, found none")
-    return validated(Policy, read_mapping(path), str(path)).model_dump(exclude_unset=True)
+    policy = validated(Policy, read_mapping(path), str(path)).model_dump(exclude_unset=True)
+    if policy.get("network"):  # lies in the folder, wherever that has been moved to
+        policy["network"] = str(folder / policy["network"])
+    return policy

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
-from hpcai.scheduling.kinds import by_kind
+from hpcai.scheduling.kinds import by_kind, if_predicting
 from hpcai.scheduling.node_passes import (
     backfill_nodes,
     beside_on_nodes,
@@ -28,6 +28,7 @@ from hpcai.scheduling.node_passes import (
 )
 from hpcai.scheduling.node_profile import lay_node_profile
 from hpcai.scheduling.passes import backfill_on_profile, place_in_order
+from hpcai.scheduling.prediction import correct_overruns
 from hpcai.scheduling.processor_passes import (
     backfill_processors,
     beside_on_processors,
@@ -55,6 +56,7 @@ _backfill = by_kind(backfill_processors, backfill_nodes)
 _lay_profile = by_kind(lay_profile, lay_node_profile)
 _start_if_free = by_kind(start_if_free, start_tasks_if_free)
 _place_later = by_kind(place_later, place_tasks_later)
+_correct_overruns = if_predicting(correct_overruns)
 
 NO_PASS, NEXT, BACKFILL = 0, 1, 2  # phases: what is to be decided
 
@@ -111,6 +113,7 @@ def begin_pass(st: State, de: Decision, now: float) -> None:
     d.waiting = s.waiting
     d.head = -1
     d.phase = NEXT
+    _correct_overruns(st, now)
     if s.dynamic:
         lay_order(st, now)
     if s.use_profile:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.decisions import BACKFILL, Decision
-from hpcai.scheduling.formula import SIZE, STATIC_VARIABLES
-from hpcai.scheduling.kinds import by_kind
+from hpcai.scheduling.formula import FIRST_PREDICTED, PREDICTED_VARIABLES, SIZE, STATIC_VARIABLES
+from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
+from hpcai.scheduling.kinds import by_kind, if_predicting
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.state import OPEN, State
 
@@ -36,6 +37,11 @@ CHANGING_FEATURES: Final = {
     "fits_hole": "1 if it fits now without delaying the head (the first of the window if there is no head), else 0",
     "is_head": "1 if the reservation is for this job, else 0",
     "user_share": "share of the machine that its account (Policy.fairshare_by) holds now, 0..1",
+    # 0 without a predictor (docs/semantics.md, 'Predicted run times').
+    "predicted_time": "log(1 + t) / log(1 + 30 d), t the predicted median of the run time",
+    "predicted_low": "the same of its 25 % quantile",
+    "predicted_high": "the same of its 75 % quantile",
+    "slowdown_rate": "1 + log10(10 s * r) / 6, r the predicted mean of 1 / max(run time, 10 s): 1 if it will be short",
 }
 TRAITS: Final = {
     "requested_time": "log(1 + t) / log(1 + 30 d), t the requested time, or with `estimate: actual` the run time; "
@@ -62,6 +68,12 @@ MACHINE_FEATURES: Final = {
     "machine": "log10(machine) / 6, in processors or GPUs",
 }
 _FIRST_TRAIT: Final = len(CHANGING_FEATURES)
+_PREDICTED: Final = list(CHANGING_FEATURES).index("predicted_time")
+_TIMES: Final = tuple(
+    FIRST_PREDICTED + list(PREDICTED_VARIABLES).index(f"predicted_{name}") for name in ("time", "low", "high")
+)
+_RATE: Final = FIRST_PREDICTED + list(PREDICTED_VARIABLES).index("slowdown_rate")
+_PER_LOG_SECOND: Final = 1.0 / math.log1p(LONGEST)
 WIDTH: Final = len(JOB_FEATURES)
 
 
@@ -111,6 +123,16 @@ _drained = by_kind(_drained_processors, _drained_nodes)
 
 
 @jit
+def _write_prediction(st: State, j: int, row: NDArray[np.float32]) -> None:
+    for k in range(3):
+        row[_PREDICTED + k] = min(math.log1p(st.features[_TIMES[k], j]) * _PER_LOG_SECOND, 1.0)
+    row[_PREDICTED + 3] = max(1.0 + math.log10(SLOWDOWN_FLOOR * st.features[_RATE, j]) / 6.0, 0.0)
+
+
+_see_prediction = if_predicting(_write_prediction)
+
+
+@jit
 def observe(
     st: State,
     de: Decision,
@@ -143,6 +165,7 @@ def observe(
         row[5] = de.beside[k]
         row[6] = position == d.head
         row[7] = min(max(st.accounts[job.account].rate / capacity, 0.0), 1.0)
+        _see_prediction(st, j, row)
         for c in range(trait.shape[1]):
             row[_FIRST_TRAIT + c] = trait[j, c]
     for k in range(d.count, jobs.shape[0]):

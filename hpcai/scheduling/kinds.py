@@ -15,34 +15,27 @@ def by_kind(for_processors: Callable[..., Any], for_nodes: Callable[..., Any]) -
     On a machine counted by processor the state has no room on nodes. So code for nodes is compiled only when a
     machine counted by node comes up.
     """
-
-    def chosen(st: Any, *arguments: Any) -> Any:
-        raise TypeError("only compiled code may call this")
-
-    @overload(chosen)
-    def _choose(st: Any, *arguments: Any) -> Callable[..., Any]:
-        function = for_nodes if _has(st, "room") else for_processors
-
-        def call(st: Any, *arguments: Any) -> Any:
-            return function(st, *arguments)
-
-        return call
-
-    return chosen
+    return _by_field("room", for_nodes, for_processors)
 
 
-def if_predicting(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a function for compiled code that calls ``function`` if run times are predicted, else does nothing.
+def if_predicting(function: Callable[..., Any], otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """Return a function for compiled code that calls ``function`` if run times are predicted, else ``otherwise``.
 
-    Without a predictor the state has no prediction, and whoever uses none pays for none.
+    Without a predictor the state has no prediction, and whoever uses none pays for none. By default nothing is done.
     """
+    return _by_field("prediction", function, otherwise)
+
+
+def _by_field(field: str, present: Callable[..., Any], absent: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return a function that calls ``present`` if the state has the field, else ``absent``, if there is one."""
 
     def chosen(st: Any, *arguments: Any) -> Any:
         raise TypeError("only compiled code may call this")
 
     @overload(chosen)
     def _choose(st: Any, *arguments: Any) -> Callable[..., Any]:
-        if not _has(st, "prediction"):
+        function = present if _has(st, field) else absent
+        if function is None:
 
             def skip(st: Any, *arguments: Any) -> Any:
                 pass
@@ -50,7 +43,7 @@ def if_predicting(function: Callable[..., None]) -> Callable[..., None]:
             return skip
 
         def call(st: Any, *arguments: Any) -> Any:
-            function(st, *arguments)
+            return function(st, *arguments)
 
         return call
 

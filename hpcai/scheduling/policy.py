@@ -15,7 +15,8 @@ class Policy(BaseModel):
 
     ``ordering`` is the name of an ordering (:mod:`hpcai.scheduling.orderings`) or ``expr:`` followed by a
     formula. ``parameters`` are the formula's named constants, such as multifactor's weights. ``predictor`` is
-    ``none``, ``tsafrir``, ``actual`` (a perfect one) or the path of a file that ``hpcai train runtime`` wrote.
+    ``none``, ``tsafrir``, ``actual`` (a perfect one) or the path of a file that ``hpcai train runtime`` wrote. ``network`` is the path of a file that
+    ``hpcai train scheduling`` wrote: it then decides who is next; the ordering says which jobs it is asked about.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class Policy(BaseModel):
     fairshare_by: Literal["user", "group", "tenant"] = "user"  # whose use is counted
     usage_half_life: Annotated[float, Field(gt=0)] = 7 * 86400.0  # s; Slurm's PriorityDecayHalfLife
     qos_priority: dict[str, float] = Field(default_factory=dict)  # 0..1 by name; 0 for others
+    network: Annotated[str, Field(min_length=1)] | None = None
 
     @property
     def learns(self) -> bool:

@@ -28,15 +28,17 @@ def snapshot(
     policy: Policy,
     now: float,
     tasks: Sequence[Tasks] = (),
+    past: pd.DataFrame | None = None,
 ) -> State:
     """Return the state at ``now`` (s), about to make a pass.
 
     Both are canonical tables; ``running`` says in ``start`` when each job started. On a machine counted by node
-    ``tasks`` says where each of them runs, in the same order. Run times may be unknown: nothing reads them.
+    ``tasks`` says where each of them runs, in the same order. Run times may be unknown: nothing reads them. ``past``
+    are jobs that have ended, from which a predictor learns.
     """
     jobs = pd.concat([running, waiting], ignore_index=True)
     order = np.argsort(jobs["submit"].to_numpy(), kind="stable")
-    state = make_state(jobs.iloc[order], machine, policy, observed=True)
+    state = make_state(jobs.iloc[order], machine, policy, past=past, observed=True)
     row = np.empty(len(jobs), dtype=np.int64)
     row[order] = np.arange(len(jobs))
     begun = np.argsort(running["start"].to_numpy(), kind="stable")

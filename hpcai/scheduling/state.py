@@ -137,13 +137,13 @@ def make_state(
     ``jobs`` must be replayable on ``machine`` (:func:`hpcai.scheduling.jobs.replayable`) and sorted by submit.
     ``past`` are earlier jobs of the same log, from which a predictor learns. ``profile`` makes every pass use the
     profile, which the tests compare with the quicker passes. ``observed`` keeps what an agent sees and a heuristic
-    may not need: every account's use.
+    may not need: every account's use, predictions.
     """
     n = len(jobs)
     array = job_array(jobs, machine, policy)
     formula = ordering_of(policy)
     static = np.concatenate((features(jobs, machine, policy, array), predicted_features(array)))
-    predicts = policy.learns and (formula.needs_prediction or policy.estimate == "predicted")
+    predicts = policy.learns and (observed or formula.needs_prediction or policy.estimate == "predicted")
     dynamic = formula.dynamic or policy.dependencies or predicts
     windows = _windows(machine)
     use_profile = profile or policy.backfill == "conservative" or len(windows) > 0

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.decisions import Decision
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
-from hpcai.scheduling.kinds import by_kind
+from hpcai.scheduling.history import Histories
+from hpcai.scheduling.kinds import by_kind, if_predicting
+from hpcai.scheduling.prediction import Prediction
+from hpcai.scheduling.predictor import Trees
 from hpcai.scheduling.state import State
 from hpcai.simulation.compiled import Events
 from hpcai.simulation.episode import Episode, Episodes, Lane, Pool, begin_or_act, look, reward_since, run_to_decision
@@ -50,6 +53,9 @@ def stack(episodes: Episodes, lanes: int) -> Lane:
         first = parts[0]
         if first is None:
             return None
+        if isinstance(first, Trees):  # only read, so one copy serves all lanes; the room to work in is each lane's own
+            x, y = (np.stack([getattr(trees, name) for trees in parts]) for name in ("x", "y"))
+            return Trees(first.nodes[None], first.roots[None], first.output[None], first.baseline[None], x, y)
         if isinstance(first, tuple):
             return type(first)(*(stacked([part[i] for part in parts]) for i in range(len(first))))
         return np.stack(parts)
@@ -59,15 +65,36 @@ def stack(episodes: Episodes, lanes: int) -> Lane:
 
 
 def lane_of(lanes: Lane, b: int) -> Lane:
-    """Return lane ``b`` as views of the stacked arrays, for Python to look into."""
+    """Return lane ``b`` as views of the stacked arrays, for Python to look into; all but a predictor's trees."""
 
     def view(part: Any) -> Any:
-        if isinstance(part, tuple):
+        if isinstance(part, tuple) and not isinstance(part, Trees):
             return type(part)(*(view(item) for item in part))
-        return None if part is None else part[b]
+        return None if part is None or isinstance(part, Trees) else part[b]
 
     result: Lane = view(lanes)
     return result
+
+
+@jit
+def _no_prediction(st: State, b: int) -> None:
+    return None
+
+
+@jit
+def _prediction(st: State, b: int) -> Prediction:
+    p = st.prediction
+    h, t = p.histories, p.trees
+    return Prediction(
+        Histories(h.job_class[b], h.classes[b], h.keys[b], h.histories[b]),
+        Trees(t.nodes[0], t.roots[0], t.output[0], t.baseline[0], t.x[b], t.y[b]),
+        p.counts[b],
+        p.ended[b],
+        p.beliefs[b],
+    )
+
+
+_prediction_of = if_predicting(_prediction, _no_prediction)
 
 
 @jit
@@ -75,7 +102,7 @@ def _state_on_processors(st: State, b: int) -> State:
     return State(
         st.scalars[b], st.jobs[b], st.submit[b], st.start[b], st.started[b], st.queue[b], st.places[b], st.merging[b],
         st.tree[b], st.running[b], st.accounts[b], st.program[b], st.constants[b], st.features[b], st.keys[b],
-        st.usage[b], st.steps[b], st.blocks[b], st.windows[b],
+        st.usage[b], st.steps[b], st.blocks[b], st.windows[b], _prediction_of(st, b),
         None, None, None, None, None, None, None, None, None, None, None,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -85,7 +112,7 @@ def _state_on_nodes(st: State, b: int) -> State:
     return State(
         st.scalars[b], st.jobs[b], st.submit[b], st.start[b], st.started[b], st.queue[b], st.places[b], st.merging[b],
         st.tree[b], st.running[b], st.accounts[b], st.program[b], st.constants[b], st.features[b], st.keys[b],
-        st.usage[b], st.steps[b], st.blocks[b], st.windows[b],
+        st.usage[b], st.steps[b], st.blocks[b], st.windows[b], _prediction_of(st, b),
         st.room[b], st.node_group[b], st.window_nodes[b], st.entries[b], st.failed[b], st.changes[b],
         st.ahead[b], st.begin[b], st.cursor[b], st.least[b], st.left[b],
     )  # fmt: skip
@@ -111,21 +138,21 @@ def _lane(lanes: Lane, b: int) -> Lane:
 
 @jit
 def advance(
-    lanes: Lane, pool: Pool, actions: NDArray[np.int64], first: NDArray[np.int64], seen: Seen, low: int, high: int
+    lanes: Lane, pool: Pool, actions: NDArray[np.int64], windows: NDArray[np.int64], seen: Seen, low: int, high: int
 ) -> None:
     """Carry out ``actions[b]`` in lanes ``low`` to ``high - 1`` and go on to the next decision.
 
-    An episode that ends is followed by that of the window at ``first[b]``, or the next later one in which there is
-    something to decide; by none if ``first[b]`` is negative. Instead of an action: BEGIN such an episode at once, or
-    LOAD exactly the window at ``first[b]``; ``seen.done`` then says that there is nothing to decide. This is the one
+    An episode that ends is followed by that of window ``windows[b]`` of the pool, or the next later one in which
+    there is something to decide; by none if it is negative. Instead of an action: BEGIN such an episode at once, or
+    LOAD exactly window ``windows[b]``; ``seen.done`` then says that there is nothing to decide. This is the one
     entry to compiled code, and names each part once, because every mention becomes a copy of the whole pass.
     """
     for b in range(low, high):
         lane = _lane(lanes, b)
-        action, window = actions[b], first[b]
-        starts = pool.jobs.shape[0] - lane.state.jobs.shape[0] + 1
+        action, window = actions[b], windows[b]
+        count = pool.firsts.shape[0]
         seen.done[b] = False
-        for tried in range(starts + 1):
+        for tried in range(count + 1):
             begin_or_act(lane, pool, action, window)
             going_on = run_to_decision(lane)
             if action >= 0:
@@ -135,9 +162,9 @@ def advance(
                     _note_outcome(lane, seen, b)
             elif actions[b] < 0:
                 seen.done[b] = not going_on
-            if going_on or window < 0 or action == LOAD or tried == starts:
+            if going_on or window < 0 or action == LOAD or tried == count:
                 break
-            window = window if action >= 0 else (window + 1) % starts
+            window = window if action >= 0 else (window + 1) % count
             action = BEGIN
         if not going_on:
             seen.jobs[b] = 0.0  # nothing is left to see

@@ -7,7 +7,7 @@ costs microseconds. Lanes are stacked along a first axis and advanced by :mod:`h
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -28,12 +28,14 @@ from hpcai.scheduling.decisions import (
 )
 from hpcai.scheduling.features import observe, traits
 from hpcai.scheduling.formula import evaluate_static
+from hpcai.scheduling.history import Histories
 from hpcai.scheduling.jobs import features, job_array, predicted_features
-from hpcai.scheduling.kinds import by_kind
+from hpcai.scheduling.kinds import by_kind, if_predicting
 from hpcai.scheduling.nodes import copy_room
 from hpcai.scheduling.orderings import ordering_of
 from hpcai.scheduling.passes import schedule
 from hpcai.scheduling.policy import Policy
+from hpcai.scheduling.prediction import Prediction, make_prediction
 from hpcai.scheduling.queue import lay_static_order
 from hpcai.scheduling.state import ENTRY, FAILED, UNBOUNDED, State, make_state
 from hpcai.simulation.compiled import Events, begin_replay, handle_events, launch, make_events, next_instant
@@ -50,7 +52,7 @@ EPISODE = np.dtype(
         ("knots", "i8"),
         ("knot", "i8"),  # the latest that lies in the past
         ("origin", "f8"),  # s; Unix time of second 0
-        ("first", "i8"),  # row of the window's first job in the pool
+        ("window", "i8"),  # of the pool
         ("steps", "i8"),  # decisions taken
         ("idle_weight", "f8"),
         ("dense", "i8"),
@@ -81,8 +83,9 @@ class Lane(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The jobs of a log that windows are taken from; m jobs, sorted by submission."""
+    """The jobs of a log and the windows of it that are played; m jobs, sorted by submission, W windows."""
 
+    firsts: NDArray[np.int64]  # (W,) row of each window's first job
     jobs: NDArray[np.void]  # JOB (m,)
     static: NDArray[np.float64]  # (v, m) variables of formulas
     keys: NDArray[np.float64]  # (m,) of a static ordering
@@ -90,6 +93,7 @@ class Pool(NamedTuple):
     weight: NDArray[np.float64]  # (m,) of the job's tenant
     trait: NDArray[np.float32]  # (m, traits)
     room: NDArray[np.int64]  # State.room of the empty machine; None on one counted by processor
+    past: Histories  # what each window's predictor knows at its beginning, every array (W, ...); None without one
 
 
 @dataclass(frozen=True)
@@ -125,23 +129,37 @@ def check_setting(setting: Setting, jobs: pd.DataFrame) -> None:
 
 
 class Episodes:
-    """Windows of one log on one machine, to be played. ``length`` is the number of jobs of each."""
+    """Windows of one log on one machine, to be played."""
 
     def __init__(
-        self, jobs: pd.DataFrame, machine: Machine, setting: Setting, *, length: int, origin: float = float("nan")
+        self,
+        jobs: pd.DataFrame,
+        machine: Machine,
+        setting: Setting,
+        *,
+        length: int,
+        firsts: NDArray[np.int64] | None = None,
+        origin: float = float("nan"),
     ) -> None:
-        """``jobs`` are replayable on ``machine`` and sorted by submit. Raises InputError if they cannot be played."""
+        """Lay out windows of ``length`` jobs that begin at the rows ``firsts`` of ``jobs``; by default at any.
+
+        ``jobs`` are replayable on ``machine`` and sorted by submit; a predictor learns from those before a window.
+        ``origin`` is the Unix time of second 0. Raises InputError if they cannot be played.
+        """
         check_setting(setting, jobs)
         if not 1 <= length <= len(jobs):
             raise InputError(f"window of {length} jobs: expected 1 to {len(jobs)}, the jobs there are")
         self.machine, self.setting, self.length = machine, setting, length
         self.origin = origin if np.isfinite(origin) else 0.0
-        self._first_jobs = jobs.iloc[:length]
+        self._jobs = jobs
+        firsts = np.arange(len(jobs) - length + 1) if firsts is None else np.asarray(firsts, dtype=np.int64)
+        self._predictions = self._remember(firsts)
         policy = setting.policy
         array = job_array(jobs, machine, policy)
         static = np.concatenate((features(jobs, machine, policy, array), predicted_features(array)))
         formula = ordering_of(policy)
         self.pool = Pool(
+            firsts=firsts,
             jobs=array,
             static=static,
             keys=np.zeros(len(jobs)) if formula.dynamic else evaluate_static(formula, static),
@@ -149,15 +167,23 @@ class Episodes:
             weight=tenant_weights(jobs, setting.reward),
             trait=traits(jobs, machine, policy, static, setting.classes),
             room=self._state().room,
+            past=_stack_histories([p.histories for p in self._predictions]),
         )
 
     @property
-    def starts(self) -> int:
-        """Number of windows: any of the first ``starts`` jobs can be the first of one."""
-        return len(self.pool.jobs) - self.length + 1
+    def windows(self) -> int:
+        """Number of windows."""
+        return len(self.pool.firsts)
+
+    def _remember(self, firsts: NDArray[np.int64]) -> list[Prediction]:
+        """Return what a predictor knows at the beginning of each window; empty without one."""
+        if not self.setting.policy.learns:
+            return []
+        jobs, policy = self._jobs, self.setting.policy
+        return [make_prediction(jobs.iloc[f : f + self.length], policy, jobs.iloc[:f]) for f in firsts.tolist()]
 
     def _state(self) -> State:
-        return make_state(self._first_jobs, self.machine, self.setting.policy, observed=True)
+        return make_state(self._jobs.iloc[: self.length], self.machine, self.setting.policy, observed=True)
 
     def new_lane(self) -> Lane:
         """Return an episode to be loaded."""
@@ -168,9 +194,12 @@ class Episodes:
         if self.machine.by_node:
             tasks = np.cumsum(np.concatenate(([0], pool.jobs["size"])))
             state = state._replace(
-                entries=np.zeros(int((tasks[n:] - tasks[:-n]).max()), dtype=ENTRY),
+                entries=np.zeros(int((tasks[pool.firsts + n] - tasks[pool.firsts]).max()), dtype=ENTRY),
                 failed=np.zeros(int(pool.jobs["shape"].max()) + 1, dtype=FAILED),
             )
+        if pool.past is not None:
+            histories = Histories(*(np.zeros_like(array[0]) for array in pool.past))
+            state = state._replace(prediction=self._predictions[0]._replace(histories=histories))
         events = make_events(state)
         scalars = np.zeros(1, dtype=EPISODE)
         scalars["origin"] = self.origin
@@ -189,13 +218,29 @@ class Episodes:
         return Lane(state, events, decision, episode)
 
 
+def _stack_histories(parts: list[Histories]) -> Histories:
+    """Return histories stacked along a first axis, padded to the longest; None if there are none."""
+    if not parts:
+        return cast(Histories, None)
+
+    def stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+        longest = max(len(array) for array in arrays)
+        out = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+        for row, array in zip(out, arrays, strict=True):
+            row[: len(array)] = array
+        return out
+
+    return Histories(*(stacked(list(arrays)) for arrays in zip(*parts, strict=True)))
+
+
 @jit
-def load(lane: Lane, pool: Pool, first: int) -> None:
-    """Begin the episode of the window that starts at row ``first`` of the pool."""
+def load(lane: Lane, pool: Pool, window: int) -> None:
+    """Begin the episode of a window of the pool."""
     st, ep = lane.state, lane.episode
     n = st.jobs.shape[0]
+    first = pool.firsts[window]
     e = ep.scalars[0]
-    e.first = first
+    e.window = window
     weight = 0.0
     for i in range(n):
         weight += pool.weight[first + i]
@@ -218,7 +263,7 @@ def load(lane: Lane, pool: Pool, first: int) -> None:
 def _rewind(lane: Lane, pool: Pool) -> None:
     """Put the replay's own arrays back to before the first event of the window."""
     st, e = lane.state, lane.episode.scalars[0]
-    n, first = st.jobs.shape[0], e.first
+    n, first = st.jobs.shape[0], pool.firsts[e.window]
     for i in range(n):
         st.jobs[i] = pool.jobs[first + i]
         st.start[i] = np.nan
@@ -240,6 +285,7 @@ def _rewind(lane: Lane, pool: Pool) -> None:
         st.tree[k].bulk = UNBOUNDED
         st.tree[k].estimate = np.inf
     _empty_machine(st, pool)
+    _recall_past(st, pool, e.window)
     c = lane.events.counts[0]
     c.arrived, c.arriving, c.running, c.boundary, c.ended, c.begun = 0, 0, 0, 0, 0, 0
     d = lane.decision.scalars[0]
@@ -293,6 +339,26 @@ def _empty_nodes(st: State, pool: Pool) -> None:
 
 
 _empty_machine = by_kind(_empty_processors, _empty_nodes)
+
+
+@jit
+def _recall(st: State, pool: Pool, window: int) -> None:
+    """Put what the predictor knows back to the beginning of the window."""
+    h, past = st.prediction.histories, pool.past
+    for j in range(h.job_class.shape[0]):
+        h.job_class[j] = past.job_class[window, j]
+    for c in range(h.classes.shape[0]):
+        h.classes[c] = past.classes[window, c]
+        for level in range(h.keys.shape[1]):
+            h.keys[c, level] = past.keys[window, c, level]
+    for k in range(h.histories.shape[0]):
+        h.histories[k] = past.histories[window, k]
+    st.prediction.counts[0].ended = 0
+    for j in range(st.prediction.beliefs.shape[0]):
+        st.prediction.beliefs[j].corrections = 0
+
+
+_recall_past = if_predicting(_recall)
 
 
 @jit
@@ -410,14 +476,14 @@ def reward_since(lane: Lane, ended: bool) -> float:
 
 
 @jit
-def begin_or_act(lane: Lane, pool: Pool, action: int, first: int) -> None:
-    """Load the window at ``first`` if ``action`` is negative, else carry out the action.
+def begin_or_act(lane: Lane, pool: Pool, action: int, window: int) -> None:
+    """Load ``window`` if ``action`` is negative, else carry out the action.
 
     An action that is not possible counts as the first that is.
     """
     e, de = lane.episode.scalars[0], lane.decision
     if action < 0:
-        load(lane, pool, first)
+        load(lane, pool, window)
         return
     e.steps += 1
     decide(lane.state, de, action if de.legal[action] else _first_option(de), e.now)

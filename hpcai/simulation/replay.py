@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
+from hpcai.errors import InputError
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.state import State, make_state
-from hpcai.simulation import compiled, simpy_clock
+from hpcai.simulation import compiled, learned, simpy_clock
 
 Engine = Literal["compiled", "simpy"]
 
@@ -49,14 +50,31 @@ def replay(
     ordering, a formula that cannot be read, or a predictor that is missing or cannot be used.
     """
     by_submit = np.argsort(jobs["submit"].to_numpy(), kind="stable")
-    state = make_state(jobs.iloc[by_submit], machine, policy, past=past)
+    state = _run(jobs.iloc[by_submit], machine, policy, past, engine, progress)
+    back = np.empty_like(by_submit)
+    back[by_submit] = np.arange(len(by_submit))
+    return Schedule(_table(jobs, machine, policy, state, back), policy)
+
+
+def _run(
+    jobs: pd.DataFrame,
+    machine: Machine,
+    policy: Policy,
+    past: pd.DataFrame | None,
+    engine: Engine,
+    progress: Callable[[int], object] | None,
+) -> State:
+    """Return the state at the end."""
+    if policy.network is not None:
+        if engine != "compiled":
+            raise InputError(f"engine {engine!r}: expected 'compiled', on which networks decide")
+        return learned.run(jobs, machine, policy, past, progress)
+    state = make_state(jobs, machine, policy, past=past)
     if engine == "compiled":
         compiled.run(state, progress)
     else:
         simpy_clock.run(state)
-    back = np.empty_like(by_submit)
-    back[by_submit] = np.arange(len(by_submit))
-    return Schedule(_table(jobs, machine, policy, state, back), policy)
+    return state
 
 
 def _table(jobs: pd.DataFrame, machine: Machine, policy: Policy, state: State, row: NDArray[np.intp]) -> pd.DataFrame:
