@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -22,5 +23,5 @@ def train_runtime_command(
         return
     for name, scores in summary["validation"].items():
         error, accuracy = scores["mean_absolute_log_error"], scores["mean_accuracy"]
-        print(f"{name:10} accuracy {accuracy:.2f}   off by a factor of {2.718281828459045**error:.1f} on average")
+        print(f"{name:10} accuracy {accuracy:.2f}   off by a factor of {math.exp(error):.1f} on average")
     print(f"Predictor: {out}/predictor.npz")

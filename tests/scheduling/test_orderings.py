@@ -166,7 +166,8 @@ def test_parameters_given_once_do_not_stay() -> None:
 
 
 def test_a_formula_of_ones_own() -> None:
-    job = Waiting(r=60.0, n=4.0, s=100.0, w=30.0, remaining=0, fraction=0, partition=0, qos=0, usage=0, ratio=0)
+    nothing = dict.fromkeys(("remaining", "fraction", "partition", "qos", "usage", "ratio"), 0.0)
+    job = Waiting(r=60.0, n=4.0, s=100.0, w=30.0, predicted=0.0, expected=0.0, rate=1.0, **nothing)
     assert values("expr:a * wait - size", [job], {"a": 2.0}) == [56.0]
     assert values("expr: submit", [job]) == [100.0]
     assert values("expr:requested_time", [job], {"unused": 1.0}) == [60.0]
