@@ -220,6 +220,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
 
 def check_orderings(entries: Sequence[Entry], where: str) -> None:
     """Raise InputError if an entry's ordering is neither known nor a formula, or its predictor cannot be used."""
+    from hpcai.scheduling.network import load_network
     from hpcai.scheduling.orderings import ordering_of
     from hpcai.scheduling.predictor import model_of
 
@@ -228,5 +229,7 @@ def check_orderings(entries: Sequence[Entry], where: str) -> None:
             try:
                 ordering_of(entry.policy)
                 model_of(entry.policy)
+                if entry.policy.network:
+                    load_network(entry.policy.network)
             except InputError as error:
                 raise InputError(f"{where}: policies: {error}") from error

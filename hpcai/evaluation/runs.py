@@ -11,7 +11,10 @@ from hpcai.scheduling.policy import Policy
 
 PREFIX: Final = "run:"
 POLICY_FILE: Final = "policy.yaml"
-"""The file of a run folder that holds its result, where that is a Policy."""
+"""The file of a run folder that holds its result as a Policy."""
+NETWORK_FILE: Final = "network.npz"
+PREDICTOR_FILE: Final = "predictor.npz"
+"""Files that the policy names, if it has a network or a trained predictor."""
 
 
 def policy_of_run(item: str) -> dict[str, Any]:
@@ -26,6 +29,7 @@ def policy_of_run(item: str) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{item}: expected {POLICY_FILE} in the folder of a training run, found none")
     policy = validated(Policy, read_mapping(path), str(path)).model_dump(exclude_unset=True)
-    if policy.get("network"):  # lies in the folder, wherever that has been moved to
-        policy["network"] = str(folder / policy["network"])
+    for key, name in (("network", NETWORK_FILE), ("predictor", PREDICTOR_FILE)):
+        if policy.get(key) == name:  # lies in the folder, wherever that has been moved to
+            policy[key] = str(folder / name)
     return policy

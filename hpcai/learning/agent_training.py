@@ -28,6 +28,7 @@ from hpcai.learning.clock import Clock
 from hpcai.learning.cloning import Cloned, clone
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.environment import Arena
+from hpcai.learning.export import network_of
 from hpcai.learning.logs import Log
 from hpcai.learning.progress import LearningProgress
 from hpcai.learning.run_folder import BEST, CHECKPOINT, CURVES, TENSORBOARD, RunFolder
@@ -69,7 +70,7 @@ def teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, arena:
     interrupted = False
     torch.set_num_threads(config.threads)
     windows = [log.draw("validation", config.validation_windows, config.validation_length, config.seed) for log in logs]
-    panel, heuristics = panel_against(logs, windows, config.base_policy, config.objective, HEURISTICS)
+    panel, heuristics = panel_against(logs, windows, config.base_policy, config.objective, HEURISTICS, predicted=True)
     env = arena.make_vec_env()
     env.reset()  # compiles what it has to, before the clock runs
     agent = make_agent(config, env, folder.path / TENSORBOARD)
@@ -148,6 +149,8 @@ class Watch(BaseCallback):
         if score < standing.best:
             standing.best, standing.best_at, standing.worse = score, standing.steps, 0
             save_policy(self._folder.path / BEST, self.model.policy, self._architecture)
+            network = network_of(self.model.policy, self._architecture, self._arena.setting)
+            self._folder.write_policy(self._config.base_policy, network)
         training = float(np.mean(self._ratios)) if self._ratios else np.nan
         self._ratios.clear()
         row = {"seconds": f"{self._clock.seconds:.1f}", "steps": standing.steps}

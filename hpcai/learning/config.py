@@ -12,7 +12,10 @@ from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
 from hpcai.evaluation.metrics import METRICS
 from hpcai.learning.budget import Budget, parse_budget
-from hpcai.scheduling.policy import Backfill, Policy
+from hpcai.scheduling.decisions import Decide
+from hpcai.scheduling.policy import Backfill, Estimate, Policy
+from hpcai.simulation.episode import Setting
+from hpcai.simulation.rewards import Reward
 
 Algo = Literal["maskable-ppo", "ppo", "dqn", "formula"]
 
@@ -49,7 +52,7 @@ class PpoConfig(_Section):
     """
 
     learning_rate: Rate = 3e-4
-    n_steps: Positive = 512
+    n_steps: Positive = 64
     batch_size: Positive = 512
     n_epochs: Positive = 4
     gamma: Share = 1.0
@@ -100,7 +103,8 @@ class TrainingConfig(_Section):
     algo: Algo = "maskable-ppo"
     network: NetworkConfig = NetworkConfig()
     backfill: Backfill = "easy"
-    estimate: Literal["requested", "actual"] = "requested"
+    predictor: Annotated[str, Field(min_length=1)] = "none"
+    estimate: Estimate = "requested"
     objective: str = "mean_bounded_slowdown"
     window: Positive | None = None
     training_windows: Positive = 30  # of a trial of a formula; drawn anew for each generation
@@ -112,11 +116,13 @@ class TrainingConfig(_Section):
     validate_every: Positive = 20_000  # decisions
     checkpoint_every: Rate = 60.0  # s
     seed: Annotated[int, Field(ge=0)] = 0
-    n_envs: Positive = 8
+    n_envs: Positive = 64
     threads: Positive = 1  # of PyTorch; more of them wait for one another where cores are shared
     slots: Positive = 128
     defer: bool = False
-    rewards: dict[str, Any] = Field(default_factory=dict)  # the environment's; its default where empty
+    decide: Decide | None = None  # both, where backfilling allows it
+    classes: tuple[str, ...] = ()  # of jobs, that are told apart (features.py)
+    rewards: Reward = Reward()
     teacher: str | None = "saf"
     cloning: CloningConfig = CloningConfig()
     ppo: PpoConfig = PpoConfig()
@@ -153,7 +159,24 @@ class TrainingConfig(_Section):
     @property
     def base_policy(self) -> Policy:
         """What learning starts from and is combined with: the teacher's ordering, backfilling, beliefs."""
-        return Policy(ordering=self.teacher or "saf", backfill=self.backfill, estimate=self.estimate)
+        return Policy(
+            ordering=self.teacher or "saf",
+            backfill=self.backfill,
+            predictor=self.predictor,
+            estimate=self.estimate,
+        )
+
+    @property
+    def setting(self) -> Setting:
+        """How an agent's episodes are played."""
+        return Setting(
+            self.base_policy,
+            self.slots,
+            self.decide or ("both" if self.backfill == "easy" else "next"),
+            self.defer,
+            self.rewards,
+            self.classes,
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return the part of the configuration that a resumed run must share."""

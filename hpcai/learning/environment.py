@@ -1,35 +1,31 @@
-"""Where agents meet the environment: to learn in it, to be shown how it is done, to be judged.
-
-The environment is reached by its id, never imported. What is asked of it: keyword arguments ``trace``,
-``format``, ``machine``, ``part``, ``length``, ``window`` (slots), ``defer``, ``policy``, ``reward``; options
-of reset ``window`` (row of the first job) and ``length``; ``action_masks()``; ``starts`` of the window's jobs in
-s; waiting jobs in the order of the policy's ordering, so that the first possible action is what the ordering
-itself would do; ``ratio`` in the info of a last step, the episode's cost over the ordering's.
-"""
+"""Where agents meet the environment: to learn in it, to be shown how it is done, to be judged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from importlib import import_module
+from typing import Any, Final, cast
 
-import gymnasium
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 
 from hpcai.evaluation.windows import Window
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.logs import Log
 from hpcai.learning.scoring import Floats, Judge, objective_of
-
-SCHEDULING: Final = "hpcai_envs:hpcai/Scheduling-v0"
+from hpcai.scheduling._jit import announce_compilation
+from hpcai.simulation.batch import LOAD, Seen, advance, make_seen, stack
+from hpcai.simulation.episode import Episodes, Setting
 
 Observations = dict[str, npt.NDArray[np.float32]]  # (B, ...) each
 Masks = npt.NDArray[np.bool_]  # (B, actions)
 Actions = npt.NDArray[np.int64]  # (B,)
 Decide = Callable[[Observations, Masks], Actions]
+
+REMEMBERED: Final = 512  # training windows of a log with a predictor, which has to be taken to each one's beginning
 
 
 @dataclass(frozen=True)
@@ -45,102 +41,98 @@ class Demonstrations:
 class Arena:
     """The environments of one run."""
 
-    def __init__(self, config: TrainingConfig, logs: Sequence[Log], environment: str = SCHEDULING) -> None:
-        self._config, self._logs, self._id = config, logs, environment
-        self._judging: dict[str, list[gymnasium.Env[Any, Any]]] = {}
+    def __init__(self, config: TrainingConfig, logs: Sequence[Log]) -> None:
+        self._config, self._logs = config, logs
+        self.setting: Setting = config.setting
+        self._training = [self._episodes_to_learn_in(log) for log in logs]
+        self._judging: dict[tuple[Any, ...], Episodes] = {}
 
     def make_vec_env(self) -> VecEnv:
         """Return environments to learn in, shared out among the logs, seeded by the configuration."""
-        count = max(self._config.n_envs, len(self._logs))
-
-        def maker(log: Log) -> Callable[[], gymnasium.Env[Any, Any]]:
-            return lambda: self._make(log, "train", self._config.window_length)
-
-        env = DummyVecEnv([maker(self._logs[i % len(self._logs)]) for i in range(count)])
-        env.seed(self._config.seed)
-        return env
+        # The library never imports the environments; they are looked up by name, as Gymnasium does.
+        batched = import_module("hpcai_envs.batched").BatchedScheduling
+        announce_compilation(advance)
+        lanes = max(self._config.n_envs, len(self._logs))
+        return cast(VecEnv, batched(self._training, lanes, seed=self._config.seed))
 
     def demonstrate(self, decisions: int) -> Demonstrations:
-        """Return that many decisions of the teacher in the training part, of whole episodes."""
+        """Return at least that many decisions of the teacher in the training part, of whole episodes.
+
+        The slots are in the order of the teacher's ordering, so that the first possible action is what it would do.
+        """
+        env = self.make_vec_env()
+        lanes = env.num_envs
+        seen = cast(Observations, env.reset())
         episodes: list[Demonstrations] = []
-        players = [self._play(log, i) for i, log in enumerate(self._logs)]
+        playing: list[list[tuple[Any, ...]]] = [[] for _ in range(lanes)]
         while sum(len(episode.actions) for episode in episodes) < decisions:
-            episodes.append(next(players[len(episodes) % len(players)]))
+            masks = np.stack(env.env_method("action_masks"))
+            actions = np.argmax(masks, axis=1)
+            before = {key: array.copy() for key, array in seen.items()}
+            observation, rewards, ended, _ = env.step(actions)
+            seen = cast(Observations, observation)
+            for b in range(lanes):
+                playing[b].append((before["jobs"][b], before["machine"][b], masks[b], actions[b], rewards[b]))
+                if ended[b]:
+                    episodes.append(_episode(playing[b], self._config.ppo.gamma))
+                    playing[b] = []
+        env.close()
         return Demonstrations(
-            {k: np.concatenate([e.observations[k] for e in episodes])[:decisions] for k in episodes[0].observations},
-            np.concatenate([e.masks for e in episodes])[:decisions],
-            np.concatenate([e.actions for e in episodes])[:decisions],
-            np.concatenate([e.returns for e in episodes])[:decisions],
+            {k: np.concatenate([e.observations[k] for e in episodes]) for k in ("jobs", "machine")},
+            np.concatenate([e.masks for e in episodes]),
+            np.concatenate([e.actions for e in episodes]),
+            np.concatenate([e.returns for e in episodes]),
         )
 
     def judge_of(self, decide: Decide) -> Judge:
         """Return the judge of an agent: it plays all windows side by side, and their schedules are measured."""
 
         def judge(log: Log, windows: Sequence[Window]) -> Floats:
-            envs = self._judges(log, len(windows))
-            seen = [
-                env.reset(seed=0, options={"window": window.first, "length": len(window)})[0]
-                for env, window in zip(envs, windows, strict=True)
-            ]
-            playing = list(range(len(windows)))
-            while playing:
-                observations = {key: np.stack([seen[i][key] for i in playing]) for key in seen[0]}
-                masks = np.stack([_masks(envs[i]) for i in playing])
-                ended = set()
-                for i, action in zip(playing, decide(observations, masks), strict=True):
-                    seen[i], _, terminated, truncated, _ = envs[i].step(action)
-                    if terminated or truncated:
-                        ended.add(i)
-                playing = [i for i in playing if i not in ended]
-            return np.array([self._objective(env, log, window) for env, window in zip(envs, windows, strict=True)])
+            values = np.empty(len(windows))
+            for length in sorted({len(window) for window in windows}):
+                rows = [i for i, window in enumerate(windows) if len(window) == length]
+                starts = self._play(log, [windows[i].first for i in rows], length, decide)
+                values[rows] = [self._objective(log, windows[i], start) for i, start in zip(rows, starts, strict=True)]
+            return values
 
         return judge
 
-    def _make(self, log: Log, part: str, length: int) -> gymnasium.Env[Any, Any]:
-        config = self._config
-        return gymnasium.make(
-            self._id,
-            disable_env_checker=True,
-            trace=log.trace,
-            machine=log.machine,
-            part=part,
-            length=length,
-            window=config.slots,
-            defer=config.defer,
-            policy=config.base_policy,
-            reward=config.rewards or None,
-        )
+    def _episodes_to_learn_in(self, log: Log) -> Episodes:
+        first, last = log.bounds("train")
+        length = min(self._config.window_length, last - first)
+        firsts = np.arange(first, last - length + 1)
+        if self.setting.policy.learns and len(firsts) > REMEMBERED:
+            firsts = np.sort(np.random.default_rng(self._config.seed).choice(firsts, REMEMBERED, replace=False))
+        return self._episodes(log, firsts, length)
 
-    def _judges(self, log: Log, count: int) -> list[gymnasium.Env[Any, Any]]:
-        """Return environments over the whole log; they are kept, since each prepares the log anew."""
-        made = self._judging.setdefault(log.name, [])
-        made += [self._make(log, "all", self._config.validation_length) for _ in range(count - len(made))]
-        return made[:count]
+    def _episodes(self, log: Log, firsts: npt.NDArray[np.int64], length: int) -> Episodes:
+        return Episodes(log.jobs, log.machine, self.setting, length=length, firsts=firsts, origin=log.trace.origin)
 
-    def _play(self, log: Log, seed: int) -> Iterator[Demonstrations]:
-        """Yield the teacher's episodes, one after the other."""
-        env = self._make(log, "train", self._config.window_length)
-        seen, _ = env.reset(seed=self._config.seed + seed)
-        while True:
-            observations, masks, actions, rewards, ended = [], [], [], [], False
-            while not ended:
-                observations.append(seen)
-                masks.append(_masks(env))
-                actions.append(int(np.argmax(masks[-1])))
-                seen, reward, terminated, truncated, _ = env.step(actions[-1])
-                rewards.append(float(reward))
-                ended = terminated or truncated
-            yield Demonstrations(
-                {key: np.stack([observation[key] for observation in observations]) for key in seen},
-                np.stack(masks),
-                np.array(actions),
-                _returns(rewards, self._config.ppo.gamma),
-            )
-            seen, _ = env.reset()
+    def _play(self, log: Log, firsts: list[int], length: int, decide: Decide) -> npt.NDArray[np.float64]:
+        """Return the starts of each window's jobs under an agent, s (windows, length)."""
+        key = (log.name, length, *firsts)
+        if key not in self._judging:  # kept, since each prepares the log anew
+            self._judging[key] = self._episodes(log, np.array(firsts), length)
+        episodes = self._judging[key]
+        lanes, seen = stack(episodes, len(firsts)), make_seen(len(firsts), self.setting.window)
+        self._load(episodes, lanes, seen)
+        nothing = np.full(len(firsts), -1)
+        actions = np.zeros(len(firsts), dtype=np.int64)
+        playing = np.flatnonzero(~seen.done)
+        while len(playing):
+            observations = {"jobs": seen.jobs[playing], "machine": seen.machine[playing]}
+            actions[playing] = decide(observations, seen.legal[playing, : self.setting.actions])
+            for b in playing.tolist():
+                advance(lanes, episodes.pool, actions, nothing, seen, b, b + 1)
+            playing = playing[~seen.done[playing]]
+        return lanes.state.start
 
-    def _objective(self, env: gymnasium.Env[Any, Any], log: Log, window: Window) -> float:
+    def _load(self, episodes: Episodes, lanes: Any, seen: Seen) -> None:
+        count = len(seen.done)
+        advance(lanes, episodes.pool, np.full(count, LOAD), np.arange(count), seen, 0, count)
+
+    def _objective(self, log: Log, window: Window, start: npt.NDArray[np.float64]) -> float:
         jobs = log.window_jobs(window)
-        start = np.asarray(env.get_wrapper_attr("starts"), dtype=np.float64)
         schedule = pd.DataFrame(
             {
                 "job_id": jobs["job_id"],
@@ -156,9 +148,10 @@ class Arena:
         return objective_of(schedule, jobs, log.machine, self._config.objective)
 
 
-def _masks(env: gymnasium.Env[Any, Any]) -> Masks:
-    masks: Masks = env.get_wrapper_attr("action_masks")()
-    return masks
+def _episode(steps: list[tuple[Any, ...]], gamma: float) -> Demonstrations:
+    jobs, machine, masks, actions, rewards = zip(*steps, strict=True)
+    observations = {"jobs": np.stack(jobs), "machine": np.stack(machine)}
+    return Demonstrations(observations, np.stack(masks), np.array(actions), _returns(rewards, gamma))
 
 
 def _returns(rewards: Sequence[float], gamma: float) -> npt.NDArray[np.float32]:

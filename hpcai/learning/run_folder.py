@@ -7,7 +7,9 @@ curves.csv         one row for each validation
 trials.csv         one row for each trial of a formula
 checkpoint/        where an interrupted run goes on
 best/              the network that was best on validation: weights.pt, architecture.json
-policy.yaml        the result, where it is a formula
+policy.yaml        the result, which ``run:FOLDER`` stands for
+network.npz        the best network in plain arrays, where the result has one
+predictor.npz      the run-time predictor, where the result has one
 model_card.md      what was trained, on what, how good, and its limits
 tensorboard/       the learner's own logs
 =================  =========================================================================
@@ -28,9 +30,10 @@ from typing import Any, Final
 import yaml
 
 from hpcai.errors import InputError
-from hpcai.evaluation.runs import POLICY_FILE
+from hpcai.evaluation.runs import NETWORK_FILE, POLICY_FILE, PREDICTOR_FILE
 from hpcai.evaluation.store import check_same, write_whole
 from hpcai.learning.config import TrainingConfig
+from hpcai.scheduling.network import Network, save_network
 from hpcai.scheduling.policy import Policy
 
 KIND: Final = "hpcai training"
@@ -43,7 +46,8 @@ TENSORBOARD: Final = "tensorboard"
 MODEL_CARD: Final = "model_card.md"
 
 _OWN: Final = (
-    CURVES, TRIALS, POLICY_FILE, MODEL_CARD, f"{CHECKPOINT}/*", f"{BEST}/*", f"{TENSORBOARD}/*/events.out.*"
+    CURVES, TRIALS, POLICY_FILE, NETWORK_FILE, PREDICTOR_FILE, MODEL_CARD,
+    f"{CHECKPOINT}/*", f"{BEST}/*", f"{TENSORBOARD}/*/events.out.*"
 )  # fmt: skip
 _LIBRARIES: Final = ("numpy", "pandas", "numba", "optuna", "cmaes", "torch", "stable-baselines3", "sb3-contrib")
 
@@ -76,9 +80,16 @@ class RunFolder:
         """Write a file in whole or not at all."""
         write_whole(self.path / name, text.encode())
 
-    def write_policy(self, policy: Policy) -> None:
-        """Write the result that ``run:FOLDER`` stands for."""
-        given = policy.model_dump(mode="json", include={"ordering", "parameters", "backfill", "estimate"})
+    def write_policy(self, policy: Policy, network: Network | None = None) -> None:
+        """Write the result that ``run:FOLDER`` stands for, with the files that it needs."""
+        if policy.predictor_is_file:
+            write_whole(self.path / PREDICTOR_FILE, Path(policy.predictor).read_bytes())
+            policy = policy.model_copy(update={"predictor": PREDICTOR_FILE})
+        if network is not None:
+            save_network(network, self.path / NETWORK_FILE)
+            policy = policy.model_copy(update={"network": NETWORK_FILE})
+        keys = {"ordering", "parameters", "backfill", "predictor", "estimate", "network"}
+        given = policy.model_dump(mode="json", include=keys, exclude_none=True)
         self.write(POLICY_FILE, yaml.safe_dump(given, sort_keys=False))
 
     def append(self, name: str, row: Mapping[str, object]) -> None:

@@ -23,6 +23,9 @@ Judge = Callable[[Log, Sequence[Window]], Floats]
 HEURISTICS: Final = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
 """The orderings that a learned policy must beat."""
 
+PREDICTED: Final = ("sjf-predicted", "saf-predicted", "cmu-predicted")
+"""The same by predicted run times."""
+
 _JOB_MEANS: Final = ("wait", "bounded_slowdown", "turnaround")
 
 
@@ -42,7 +45,7 @@ def judge_of(policy: Policy, objective: str) -> Judge:
         values = []
         for window in windows:
             jobs = log.window_jobs(window)
-            schedule = replay(jobs, log.machine, policy).table
+            schedule = replay(jobs, log.machine, policy, past=log.jobs.iloc[: window.first]).table
             values.append(objective_of(schedule, jobs, log.machine, objective))
         return np.array(values)
 
@@ -64,16 +67,42 @@ class Panel:
         return _score(_means(judge, self.logs, self.windows), self.reference, self.objective)
 
 
+def without_prediction(base: Policy, ordering: str) -> Policy:
+    """Return ``base`` with another ordering and no predictor."""
+    estimate = "requested" if base.estimate == "predicted" else base.estimate
+    return base.model_copy(update={"ordering": ordering, "predictor": "none", "estimate": estimate})
+
+
+def with_prediction(base: Policy) -> dict[str, Policy]:
+    """Return the orderings by predicted run time, by name, if ``base`` has a predictor.
+
+    Backfilling believes the requests or, where the name says ``both``, the predictions as well.
+    """
+    if not base.learns:
+        return {}
+    return {
+        f"{name}{suffix}": base.model_copy(update={"ordering": name, "estimate": estimate})
+        for name in PREDICTED
+        for suffix, estimate in (("", "requested"), (" both", "predicted"))
+    }
+
+
 def panel_against(
-    logs: Sequence[Log], windows: Sequence[Sequence[Window]], base: Policy, objective: str, rivals: Sequence[str]
+    logs: Sequence[Log],
+    windows: Sequence[Sequence[Window]],
+    base: Policy,
+    objective: str,
+    rivals: Sequence[str],
+    *,
+    predicted: bool = False,
 ) -> tuple[Panel, dict[str, float]]:
     """Return the panel whose rival is the best of the orderings ``rivals``, and each one's score on it.
 
-    One rival is chosen for all logs: an ordering that is best on the geometric mean of them.
+    One rival is chosen for all logs: an ordering that is best on the geometric mean of them. With ``predicted`` the
+    scores are also those of orderings by predicted run times, if ``base`` has a predictor.
     """
-    means = {
-        name: _means(judge_of(base.model_copy(update={"ordering": name}), objective), logs, windows) for name in rivals
-    }
+    policies = {name: without_prediction(base, name) for name in rivals} | (with_prediction(base) if predicted else {})
+    means = {name: _means(judge_of(policy, objective), logs, windows) for name, policy in policies.items()}
     first = means[rivals[0]]
     best = min(rivals, key=lambda name: _score(means[name], first, objective))
     panel = Panel(logs, windows, objective, best, means[best])

@@ -25,7 +25,7 @@ from hpcai.learning.config import TrainingConfig
 from hpcai.learning.families import FAMILIES, Family
 from hpcai.learning.logs import Log
 from hpcai.learning.run_folder import TRIALS, RunFolder
-from hpcai.learning.scoring import HEURISTICS, Floats, Panel, judge_of, panel_against
+from hpcai.learning.scoring import HEURISTICS, Floats, Panel, judge_of, panel_against, without_prediction
 from hpcai.scheduling.policy import Policy
 
 GENERATION: Final = 12  # trials; more than CMA-ES's default of 7 or 8, since a score on few windows is noisy
@@ -115,7 +115,7 @@ def final(
     logs: Sequence[Log], config: TrainingConfig, trials: Sequence[Trial], families: Sequence[Family] = FAMILIES
 ) -> Tuned:
     """Return how the best trials and the heuristics do on common windows of training and validation."""
-    policies = {name: config.base_policy.model_copy(update={"ordering": name}) for name in HEURISTICS}
+    policies = {name: without_prediction(config.base_policy, name) for name in HEURISTICS}
     for family in families:
         own = sorted((trial for trial in trials if trial.family == family.name), key=lambda trial: trial.score)
         for trial in own[:FINALISTS]:

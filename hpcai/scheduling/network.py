@@ -109,7 +109,8 @@ def _relu(x: Floats) -> Floats:
 def save_network(network: Network, path: Path) -> None:
     """Write a network to a file."""
     with path.open("wb") as file:
-        np.savez(file, meta=np.array(network.meta.model_dump_json()), **dict(network.weights))
+        arrays: dict[str, Any] = {"meta": np.array(network.meta.model_dump_json()), **network.weights}
+        np.savez(file, **arrays)
 
 
 def load_network(path: str | Path) -> Network:

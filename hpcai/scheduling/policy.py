@@ -15,8 +15,9 @@ class Policy(BaseModel):
 
     ``ordering`` is the name of an ordering (:mod:`hpcai.scheduling.orderings`) or ``expr:`` followed by a
     formula. ``parameters`` are the formula's named constants, such as multifactor's weights. ``predictor`` is
-    ``none``, ``tsafrir``, ``actual`` (a perfect one) or the path of a file that ``hpcai train runtime`` wrote. ``network`` is the path of a file that
-    ``hpcai train scheduling`` wrote: it then decides who is next; the ordering says which jobs it is asked about.
+    ``none``, ``tsafrir``, ``actual`` (a perfect one) or the path of a file that ``hpcai train runtime`` wrote.
+    ``network`` is the path of a file that ``hpcai train scheduling`` wrote: it then decides who is next, and the
+    ordering says which jobs it is asked about.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
