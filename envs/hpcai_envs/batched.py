@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -53,6 +54,7 @@ class BatchedScheduling(VecEnv):
         self._groups = [_Group(s, int(a), int(b)) for s, a, b in zip(sources, edges, edges[1:], strict=False)]
         self._seen = [make_seen(lanes, self.setting.window) for _ in range(2)]
         self._turn = 0
+        self.seconds = 0.0  # spent in stepping, the outcome's bookkeeping included
         self._threads = threads or min(os.cpu_count() or 1, 4)
         self._executor = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._actions: NDArray[np.int64] = np.zeros(lanes, dtype=np.int64)
@@ -107,6 +109,7 @@ class BatchedScheduling(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step every lane; an episode that has ended is followed by the next one's first observation."""
+        begun = time.perf_counter()
         self._turn = 1 - self._turn
         self._run(self._actions)
         seen = self._seen[self._turn]
@@ -115,6 +118,7 @@ class BatchedScheduling(VecEnv):
         for b in ended:
             infos[b] = self._outcome(seen, b)
         self._draw(ended)
+        self.seconds += time.perf_counter() - begun
         return self._observation(), seen.reward.astype(np.float32), seen.done.copy(), infos
 
     def _outcome(self, seen: Seen, b: int) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, arena:
     interrupted = False
     torch.set_num_threads(config.threads)
     windows = [log.draw("validation", config.validation_windows, config.validation_length, config.seed) for log in logs]
-    panel, heuristics = panel_against(logs, windows, config.base_policy, config.objective, HEURISTICS, predicted=True)
+    panel, heuristics = panel_against(logs, windows, config.result_policy, config.objective, HEURISTICS, predicted=True)
     env = arena.make_vec_env()
     env.reset()  # compiles what it has to, before the clock runs
     agent = make_agent(config, env, folder.path / TENSORBOARD)
@@ -116,6 +116,7 @@ class Watch(BaseCallback):
         self._clock, self._standing, self._architecture, self._progress = clock, standing, architecture, progress
         self._ratios: list[float] = []  # of training episodes since the last validation
         self._written = time.monotonic()
+        self._learning_since = (time.monotonic(), 0.0)  # and the seconds spent in the environment by then
 
     @property
     def stale(self) -> bool:
@@ -150,13 +151,20 @@ class Watch(BaseCallback):
             standing.best, standing.best_at, standing.worse = score, standing.steps, 0
             save_policy(self._folder.path / BEST, self.model.policy, self._architecture)
             network = network_of(self.model.policy, self._architecture, self._arena.setting)
-            self._folder.write_policy(self._config.base_policy, network)
+            self._folder.write_policy(self._config.result_policy, network)
         training = float(np.mean(self._ratios)) if self._ratios else np.nan
         self._ratios.clear()
         row = {"seconds": f"{self._clock.seconds:.1f}", "steps": standing.steps}
-        self._folder.append(CURVES, row | {"training": training, "validation": score, "best": standing.best})
+        scores = {"training": training, "validation": score, "best": standing.best}
+        self._folder.append(CURVES, row | scores | {"environment": self._share_of_environment()})
         if standing.steps:  # before the first step the learner's logger is not set up
             self.logger.record("validation/score", score)
+
+    def _share_of_environment(self) -> float:
+        """Return the share of learning time since the last validation that went into stepping the environment."""
+        now, spent = time.monotonic(), float(self.training_env.get_attr("seconds")[0])
+        (then, spent_then), self._learning_since = self._learning_since, (now, spent)
+        return (spent - spent_then) / (now - then)
 
     def checkpoint(self) -> None:
         """Write all that is needed to go on."""

@@ -104,6 +104,8 @@ class TrainingConfig(_Section):
     network: NetworkConfig = NetworkConfig()
     backfill: Backfill = "easy"
     predictor: Annotated[str, Field(min_length=1)] = "none"
+    skip: Share = 0.0  # of the training part, its beginning: the jobs that the predictor was fitted to
+    serving_predictor: Annotated[str, Field(min_length=1)] | None = None  # of the result; the same where not given
     estimate: Estimate = "requested"
     objective: str = "mean_bounded_slowdown"
     window: Positive | None = None
@@ -165,6 +167,11 @@ class TrainingConfig(_Section):
             predictor=self.predictor,
             estimate=self.estimate,
         )
+
+    @property
+    def result_policy(self) -> Policy:
+        """What the result is combined with: as learned, but with the predictor that is to serve it."""
+        return self.base_policy.model_copy(update={"predictor": self.serving_predictor or self.predictor})
 
     @property
     def setting(self) -> Setting:

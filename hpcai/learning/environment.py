@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -44,6 +44,7 @@ class Arena:
     def __init__(self, config: TrainingConfig, logs: Sequence[Log]) -> None:
         self._config, self._logs = config, logs
         self.setting: Setting = config.setting
+        self._judged = replace(self.setting, policy=config.result_policy)
         self._training = [self._episodes_to_learn_in(log) for log in logs]
         self._judging: dict[tuple[Any, ...], Episodes] = {}
 
@@ -98,21 +99,22 @@ class Arena:
         return judge
 
     def _episodes_to_learn_in(self, log: Log) -> Episodes:
-        first, last = log.bounds("train")
+        begin, last = log.bounds("train")
+        first = begin + int(self._config.skip * (last - begin))
         length = min(self._config.window_length, last - first)
         firsts = np.arange(first, last - length + 1)
         if self.setting.policy.learns and len(firsts) > REMEMBERED:
             firsts = np.sort(np.random.default_rng(self._config.seed).choice(firsts, REMEMBERED, replace=False))
-        return self._episodes(log, firsts, length)
+        return self._episodes(log, firsts, length, self.setting)
 
-    def _episodes(self, log: Log, firsts: npt.NDArray[np.int64], length: int) -> Episodes:
-        return Episodes(log.jobs, log.machine, self.setting, length=length, firsts=firsts, origin=log.trace.origin)
+    def _episodes(self, log: Log, firsts: npt.NDArray[np.int64], length: int, setting: Setting) -> Episodes:
+        return Episodes(log.jobs, log.machine, setting, length=length, firsts=firsts, origin=log.trace.origin)
 
     def _play(self, log: Log, firsts: list[int], length: int, decide: Decide) -> npt.NDArray[np.float64]:
         """Return the starts of each window's jobs under an agent, s (windows, length)."""
         key = (log.name, length, *firsts)
         if key not in self._judging:  # kept, since each prepares the log anew
-            self._judging[key] = self._episodes(log, np.array(firsts), length)
+            self._judging[key] = self._episodes(log, np.array(firsts), length, self._judged)
         episodes = self._judging[key]
         lanes, seen = stack(episodes, len(firsts)), make_seen(len(firsts), self.setting.window)
         self._load(episodes, lanes, seen)

@@ -61,3 +61,25 @@ FAMILIES: Final = (
         {"shift": _SHIFT, "narrow": _NARROW, "aging": (-4.0, 4.0), "greed": (-8.0, 8.0)},
     ),
 )
+
+PREDICTED_FAMILIES: Final = (
+    # Smith's rule (cmu-predicted at the centre): expected work over what a second of waiting is expected to cost.
+    Family(
+        "cost",
+        "log(predicted_mean + 10 ** shift) + narrow * log(size) - urgency * log(slowdown_rate)"
+        " + aging * submit / 86400",
+        {"shift": _SHIFT, "narrow": _NARROW, "urgency": (0.0, 2.0), "aging": (-4.0, 4.0)},
+    ),
+    # The same, the wait counting in proportion.
+    Family(
+        "patient-cost",
+        "log(predicted_mean + 10 ** shift) + narrow * log(size) - urgency * log(slowdown_rate)"
+        " - patience * log(wait + 10 ** grace)",
+        {"shift": _SHIFT, "narrow": _NARROW, "urgency": (0.0, 2.0), "patience": (-2.0, 2.0), "grace": (0.0, 6.0)},
+    ),
+)
+
+
+def families_for(policy: Policy) -> tuple[Family, ...]:
+    """Return the families that can be tuned: by predicted run times too, if there is a predictor."""
+    return FAMILIES + PREDICTED_FAMILIES if policy.learns else FAMILIES

@@ -29,6 +29,7 @@ from hpcai.scheduling.predictor import (
 Floats = NDArray[np.float64]
 
 FEWEST_JOBS: Final = 200
+LATEST: Final = 0.7
 _LOSSES: Final[dict[str, dict[str, Any]]] = {
     "low": {"loss": "quantile", "quantile": 0.25},
     "median": {"loss": "quantile", "quantile": 0.5},
@@ -76,15 +77,24 @@ def fit(jobs: pd.DataFrame, seed: int = 0) -> Model:
 
 
 def train_runtime(
-    source: str | Path, *, format: str | None = None, seed: int = 0, out: str | Path = "runs/predictor"
+    source: str | Path,
+    *,
+    format: str | None = None,
+    share: float = 0.6,
+    seed: int = 0,
+    out: str | Path = "runs/predictor",
 ) -> dict[str, Any]:
-    """Learn from the training part of a log; write ``predictor.npz`` and ``summary.json`` to ``out``.
+    """Learn from the first ``share`` of a log; write ``predictor.npz`` and ``summary.json`` to ``out``.
 
-    Return the summary: hashes, seed, and scores on the validation part. Raises InputError if the log cannot be read
-    or holds too few jobs.
+    Return the summary: hashes, seed, and scores on the next tenth of the log. Nothing later than the validation part
+    is learned from: 0.6 is the training part, 0.7 that and validation, to serve on the test part. Raises InputError
+    if the share is none, the log cannot be read, or it holds too few jobs.
     """
+    if not 0 < share <= LATEST:
+        raise InputError(f"share {share}: expected more than 0 and at most {LATEST}, where the test part begins")
     trace = read_trace(source, format=format)
-    train, validation = (len(split(trace)[part].jobs) for part in ("train", "validation"))
+    parts = split(trace, (share, 0.1, 0.9 - share), ("train", "validation", "rest"))
+    train, validation = (len(parts[part].jobs) for part in ("train", "validation"))
     model = fit(trace.jobs.iloc[:train], seed)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,6 +105,7 @@ def train_runtime(
         "trace": trace.name,
         "format": trace.format,
         "inputs": trace.sha256,
+        "share": share,
         "seed": seed,
         "predictor": {"file": path.name, "sha256": model_hash(path), "trees": len(model.roots)},
         "jobs": {"train": train, "validation": validation},

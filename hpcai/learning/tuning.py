@@ -22,7 +22,7 @@ from hpcai.evaluation.statistics import ratios, resample
 from hpcai.evaluation.windows import Window, overlap
 from hpcai.learning.clock import Clock
 from hpcai.learning.config import TrainingConfig
-from hpcai.learning.families import FAMILIES, Family
+from hpcai.learning.families import Family, families_for
 from hpcai.learning.logs import Log
 from hpcai.learning.run_folder import TRIALS, RunFolder
 from hpcai.learning.scoring import HEURISTICS, Floats, Panel, judge_of, panel_against, without_prediction
@@ -78,7 +78,6 @@ def search(
     folder: RunFolder,
     clock: Clock,
     told: Callable[[float], None],
-    families: Sequence[Family] = FAMILIES,
 ) -> list[Trial]:
     """Return all trials, those of an earlier sitting included; each is in the folder as soon as it is done.
 
@@ -86,7 +85,7 @@ def search(
     again, so a resumed one answers from the folder until it comes to what is new.
     """
     done = {(trial.family, trial.number): trial for trial in read_trials(folder)}
-    searches = [_Search(family, config.seed + i) for i, family in enumerate(families)]
+    searches = [_Search(family, config.seed + i) for i, family in enumerate(families_for(config.base_policy))]
     best = min((trial.score for trial in done.values()), default=np.inf)
     trials: list[Trial] = []
     for generation in itertools.count():
@@ -111,12 +110,10 @@ def search(
     return trials
 
 
-def final(
-    logs: Sequence[Log], config: TrainingConfig, trials: Sequence[Trial], families: Sequence[Family] = FAMILIES
-) -> Tuned:
+def final(logs: Sequence[Log], config: TrainingConfig, trials: Sequence[Trial]) -> Tuned:
     """Return how the best trials and the heuristics do on common windows of training and validation."""
     policies = {name: without_prediction(config.base_policy, name) for name in HEURISTICS}
-    for family in families:
+    for family in families_for(config.base_policy):
         own = sorted((trial for trial in trials if trial.family == family.name), key=lambda trial: trial.score)
         for trial in own[:FINALISTS]:
             policies[f"{family.name} {trial.number}"] = family.policy(config.base_policy, trial.weights)
