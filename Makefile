@@ -17,6 +17,7 @@ demo: .venv/installed
 	$(BIN)/hpcai evaluate experiments/demo.yaml --out runs/demo
 
 test: .venv/installed
+	$(BIN)/python -m tests.warm_up
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lint: .venv/installed

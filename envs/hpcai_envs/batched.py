@@ -17,8 +17,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from hpcai.errors import InputError
-from hpcai.simulation.batch import BEGIN, Seen, advance, make_seen, stack
-from hpcai.simulation.episode import Episodes, Lane
+from hpcai.simulation.batch import Seen, advance, make_seen, stack
+from hpcai.simulation.episode import BEGIN, Episodes, Lane
 from hpcai_envs.scheduling import Observation, observation_space
 
 

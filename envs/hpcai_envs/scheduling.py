@@ -17,8 +17,8 @@ from hpcai.records.splitting import Part
 from hpcai.scheduling.decisions import Decide
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
 from hpcai.scheduling.policy import Policy
-from hpcai.simulation.batch import BEGIN, LOAD, Seen, advance, lane_of, make_seen, stack
-from hpcai.simulation.episode import Episodes, Lane, Setting
+from hpcai.simulation.batch import Seen, advance, lane_of, make_seen, stack
+from hpcai.simulation.episode import BEGIN, LOAD, Episodes, Lane, Setting
 from hpcai.simulation.rewards import Reward
 from hpcai_envs.render import draw, write
 from hpcai_envs.source import Source, as_model, open_source

@@ -17,8 +17,8 @@ from hpcai.learning.config import TrainingConfig
 from hpcai.learning.logs import Log
 from hpcai.learning.scoring import Floats, Judge, objective_of
 from hpcai.scheduling._jit import announce_compilation
-from hpcai.simulation.batch import LOAD, Seen, advance, make_seen, stack
-from hpcai.simulation.episode import Episodes, Setting
+from hpcai.simulation.batch import Seen, advance, make_seen, stack
+from hpcai.simulation.episode import LOAD, Episodes, Setting
 
 Observations = dict[str, npt.NDArray[np.float32]]  # (B, ...) each
 Masks = npt.NDArray[np.bool_]  # (B, actions)

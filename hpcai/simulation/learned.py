@@ -12,8 +12,8 @@ from hpcai.scheduling._jit import announce_compilation
 from hpcai.scheduling.network import Network, load_network
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.state import State
-from hpcai.simulation.batch import LOAD, advance, lane_of, make_seen, stack
-from hpcai.simulation.episode import Episodes, Setting
+from hpcai.simulation.batch import advance, lane_of, make_seen, stack
+from hpcai.simulation.episode import LOAD, Episodes, Setting
 from hpcai.simulation.rewards import Reward
 
 _TOLD_EVERY = 500  # decisions

@@ -1,0 +1,83 @@
+"""Steps per second of the scheduling environment with masked random actions, plain and batched.
+
+    python benchmarks/environment.py [TRACE] [--length 256] [--lanes 64] [--seconds 10] [--estimate actual]
+
+Prints one JSON line each: plain (one environment through Gymnasium's API), batched (stable-baselines3's API, the
+drawing of random actions included) with one thread and with as many as there are processors, and a last line of
+ratios. Figures are after compilation and depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+
+import gymnasium
+import numpy as np
+
+from hpcai_envs.batched import BatchedScheduling
+
+
+def draw(masks, rng):
+    """A possible action for each row, all equally likely."""
+    return np.argmax(rng.random(masks.shape, dtype=np.float32) * masks, axis=-1)
+
+
+def plain(env, seconds, rng):
+    """Steps per second of one environment."""
+    env.reset(seed=0)
+    steps, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        for _ in range(200):
+            ended = env.step(draw(env.action_masks(), rng))[2]
+            if ended:
+                env.reset()
+        steps += 200
+    return steps / (time.perf_counter() - begun)
+
+
+def batched(episodes, lanes, threads, seconds, rng):
+    """Steps per second of many, all lanes counted; and the share of the time spent inside the environment."""
+    env = BatchedScheduling(episodes, lanes, threads=threads)
+    env.reset()
+    env.step(draw(env.action_masks(), rng))
+    steps, begun, inside = 0, time.perf_counter(), env.seconds
+    while time.perf_counter() - begun < seconds:
+        for _ in range(20):
+            env.step(draw(env.action_masks(), rng))
+        steps += 20 * lanes
+    elapsed = time.perf_counter() - begun
+    share = (env.seconds - inside) / elapsed
+    env.close()
+    return steps / elapsed, share
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("trace", nargs="?", default="lublin-256.swf.gz")
+    parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--lanes", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--estimate", default="actual")
+    options = parser.parse_args()
+    policy = {"ordering": "saf", "estimate": options.estimate}
+    env = gymnasium.make(
+        "hpcai_envs:hpcai/Scheduling-v0", trace=options.trace, length=options.length, policy=policy
+    ).unwrapped
+    rng = np.random.default_rng(0)
+    env.reset(seed=0)
+    rate = {"plain": plain(env, options.seconds, rng)}
+    print(json.dumps({"what": "plain", "steps_per_s": round(rate["plain"])}))
+    for threads in sorted({1, os.cpu_count() or 1}):
+        name = f"batched, {threads} thread{'s' if threads > 1 else ''}"
+        rate[name], share = batched(env.episodes, options.lanes, threads, options.seconds, rng)
+        line = {"what": name, "lanes": options.lanes, "steps_per_s": round(rate[name]), "inside": round(share, 2)}
+        print(json.dumps(line))
+    print(json.dumps({"ratios_to_plain": {name: round(value / rate["plain"], 2) for name, value in rate.items()}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Compile what most tests need, kinds of state side by side, before the test workers start.
+
+Machine code is cached on disk, but workers that start together would each compile the same first. ``make test`` runs
+this; it does nothing but take a few seconds when everything is in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from hpcai.cluster import Machine
+from hpcai.scheduling.jobs import replayable
+from hpcai.scheduling.policy import Policy
+from hpcai.simulation import replay
+from hpcai.simulation.batch import advance, make_seen, stack
+from hpcai.simulation.episode import LOAD, Episodes, Setting
+from tests.workloads import SMALL_CLUSTER, random_gpu_jobs, random_jobs
+
+KINDS = (("nodes", "tsafrir"), ("processors", "tsafrir"), ("nodes", "none"), ("processors", "none"))
+
+
+def compile_kind(kind: tuple[str, str]) -> None:
+    """Run both clocks and an episode once on one kind of machine, with or without a predictor."""
+    machine_kind, predictor = kind
+    rng = np.random.default_rng(0)
+    machine = SMALL_CLUSTER if machine_kind == "nodes" else Machine.by_processors(16)
+    jobs = random_gpu_jobs(rng, 20) if machine_kind == "nodes" else random_jobs(rng, 20, 16)
+    jobs = jobs.assign(requested_time=jobs["requested_time"].fillna(jobs["run_time"]))
+    jobs = replayable(jobs, machine)[0].reset_index(drop=True)
+    ordering = "saf" if predictor == "none" else "saf-predicted"
+    policy = Policy(ordering=ordering, predictor=predictor)
+    for engine in ("compiled", "simpy"):
+        replay(jobs, machine, policy, engine=engine)
+    episodes = Episodes(jobs, machine, Setting(policy, window=8), length=len(jobs))
+    advance(stack(episodes, 1), episodes.pool, np.array([LOAD]), np.array([0]), make_seen(1, 8), 0, 1)
+
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(min(len(KINDS), os.cpu_count() or 1)) as pool:
+        list(pool.map(compile_kind, KINDS))
