@@ -71,6 +71,11 @@ class Entry:
             return "what was recorded"
         return f"{display_name(self.name)} {BACKFILL_PHRASES[self.backfill]}"
 
+    @property
+    def competes(self) -> bool:
+        """Whether it could be had: not the record, nor a bound by a predictor that knows what nobody knows."""
+        return self.policy is not None and self.policy.predictor != "actual"
+
 
 BACKFILL_PHRASES = {
     "none": "without backfilling",

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 class Ranked:
     """An entry's place. Ratios are of means over the same units; ``to_recorded`` is None without a record."""
 
-    rank: int | None  # None for what was recorded, which does not compete
+    rank: int | None  # None for what does not compete: the record, and bounds by perfect prediction
     entry: Entry
     value: float
     to_best: Ratio
@@ -58,7 +58,12 @@ class Ranking:
     @property
     def recorded(self) -> Ranked | None:
         """The row of what was recorded, if the log says."""
-        return next((row for row in self.rows if row.rank is None), None)
+        return next((row for row in self.rows if row.entry.policy is None), None)
+
+    @property
+    def bounds(self) -> list[Ranked]:
+        """The rows of policies that do not compete because they know what nobody can know."""
+        return [row for row in self.rows if row.rank is None and row.entry.policy is not None]
 
     @property
     def level_with_best(self) -> list[Ranked]:
@@ -90,14 +95,15 @@ def rank(
     means = values.mean(axis=0)
     sign = -1.0 if objective.better == "higher" else 1.0
     order = [int(i) for i in np.argsort(sign * means, kind="stable")]
-    competing = [i for i in order if entries[i].policy is not None]
+    possible = [i for i in order if entries[i].policy is not None]
+    competing = [i for i in possible if entries[i].competes] or possible
     weights = resample(len(values), block, resamples, np.random.default_rng(seed))
 
     def against(reference: int) -> list[Ratio]:
         return ratios(values, values[:, reference], weights, block)
 
     to_best, to_baseline = against(competing[0]), against(entries.index(baseline))
-    record = next((i for i in order if i not in competing), None)
+    record = next((i for i in order if entries[i].policy is None), None)
     to_recorded = [None] * len(entries) if record is None else against(record)
     rows = tuple(
         Ranked(

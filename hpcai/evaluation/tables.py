@@ -138,7 +138,7 @@ def ranking_table(ranking: Ranking) -> Table:
             Cell("1" if ranked.rank == 1 else ratio(ranked.to_best), ranked.to_best.value),
         ]
         if ranked.to_recorded is not None:
-            text = "1" if ranked.rank is None else ratio(ranked.to_recorded)
+            text = "1" if ranked.entry.policy is None else ratio(ranked.to_recorded)
             cells.append(Cell(text, ranked.to_recorded.value))
         return Row(cells, entry_kind(ranked.entry, ranking))
 
@@ -178,7 +178,7 @@ def overview_table(name: str, chosen: Iterable[str], means: Means, ranking: Rank
     ]
     rows = []
     for ranked in ranking.rows:
-        unseen = _OF_ALL_JOBS if ranked.rank is None and not whole_log else set()
+        unseen = _OF_ALL_JOBS if ranked.entry.policy is None and not whole_log else set()
         values = [(name, np.nan if name in unseen else means[ranked.entry].get(name, np.nan)) for name in shown]
         cells = [Cell(metric_text(name, value), value) for name, value in values]
         rows.append(Row([Cell(ranked.entry.label), *cells], entry_kind(ranked.entry, ranking)))

@@ -31,7 +31,7 @@ _BELIEF = np.dtype(
     align=True,
 )
 _ENDED = np.dtype([("time", "f8"), ("job", "i8")], align=True)
-_COUNTS = np.dtype([("ended", "i8"), ("believed", "i8"), ("paused", "i8"), ("multiplier", "f8")], align=True)
+_COUNTS = np.dtype([("ended", "i8"), ("believed", "i8"), ("multiplier", "f8")], align=True)
 
 
 class Prediction(NamedTuple):
@@ -100,8 +100,6 @@ def note_finish(st: State, j: int, now: float) -> None:
 def predict_waiting(st: State, now: float) -> None:
     """Bring the predictions of all waiting jobs up to date."""
     p = st.prediction
-    if p.counts[0].paused:
-        return
     h = p.histories
     for k in range(p.counts[0].ended):
         j = p.ended[k].job
@@ -123,12 +121,6 @@ def predict_waiting(st: State, now: float) -> None:
             st.jobs[j].estimate = estimate
             st.features[REQUESTED_TIME, j] = estimate
             st.features[REMAINING_TIME, j] = estimate
-
-
-@jit
-def pause(st: State) -> None:
-    """Predict no more: what is left of the replay does not depend on it."""
-    st.prediction.counts[0].paused = 1
 
 
 @jit

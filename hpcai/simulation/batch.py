@@ -18,7 +18,6 @@ from hpcai.scheduling.state import State
 from hpcai.simulation.compiled import Events
 from hpcai.simulation.episode import (
     BEGIN,
-    FOLLOW,
     LOAD,
     Episode,
     Episodes,
@@ -153,10 +152,9 @@ def advance(
     """Carry out ``actions[b]`` in lanes ``low`` to ``high - 1`` and go on to the next decision.
 
     An episode that ends is followed by that of window ``windows[b]`` of the pool, or the next later one in which
-    there is something to decide; by none if it is negative. Instead of an action: BEGIN such an episode at once,
-    FOLLOW the policy's own ordering to the end of this one, or LOAD exactly window ``windows[b]``, where ``seen.done``
-    says that there is nothing to decide. This is the one entry to compiled code, and names each part once, because
-    every mention becomes a copy of the whole pass.
+    there is something to decide; by none if it is negative. Instead of an action: BEGIN such an episode at once, or
+    LOAD exactly window ``windows[b]``, where ``seen.done`` says that there is nothing to decide. This is the one
+    entry to compiled code, and names each part once, because every mention becomes a copy of the whole pass.
     """
     for b in range(low, high):
         lane = _lane(lanes, b)
@@ -166,12 +164,12 @@ def advance(
         for tried in range(count + 1):
             begin_or_act(lane, pool, action, window)
             going_on = run_to_decision(lane)
-            if action >= 0 or action == FOLLOW:
+            if action >= 0:
                 seen.reward[b] = reward_since(lane, not going_on)
                 seen.done[b] = not going_on
                 if not going_on:
                     _note_outcome(lane, seen, b)
-            elif actions[b] == BEGIN or actions[b] == LOAD:
+            elif actions[b] < 0:
                 seen.done[b] = not going_on
             if going_on or window < 0 or action == LOAD or tried == count:
                 break

@@ -35,13 +35,13 @@ from hpcai.scheduling.nodes import copy_room
 from hpcai.scheduling.orderings import ordering_of
 from hpcai.scheduling.passes import schedule
 from hpcai.scheduling.policy import Policy
-from hpcai.scheduling.prediction import Prediction, make_prediction, pause
+from hpcai.scheduling.prediction import Prediction, make_prediction
 from hpcai.scheduling.queue import lay_static_order
 from hpcai.scheduling.state import ENTRY, FAILED, UNBOUNDED, State, make_state
 from hpcai.simulation.compiled import Events, begin_replay, handle_events, launch, make_events, next_instant
 from hpcai.simulation.rewards import COST, Reward, costs, tenant_weights
 
-BEGIN, LOAD, FOLLOW = -1, -2, -3  # instead of an action
+BEGIN, LOAD = -1, -2  # instead of an action
 
 EPISODE = np.dtype(
     [
@@ -57,7 +57,6 @@ EPISODE = np.dtype(
         ("window", "i8"),  # of the pool
         ("steps", "i8"),  # decisions taken
         ("idle_weight", "f8"),
-        ("predicts", "i8"),  # the policy's own ordering or backfilling depends on predicted run times
         ("dense", "i8"),
         ("relative", "i8"),
     ],
@@ -207,8 +206,6 @@ class Episodes:
         scalars = np.zeros(1, dtype=EPISODE)
         scalars["origin"] = self.origin
         scalars["idle_weight"] = self.setting.reward.utilisation
-        policy = self.setting.policy
-        scalars["predicts"] = ordering_of(policy).needs_prediction or policy.estimate == "predicted"
         scalars["dense"] = self.setting.reward.timing == "dense"
         scalars["relative"] = self.setting.reward.relative
         episode = Episode(
@@ -359,7 +356,6 @@ def _recall(st: State, pool: Pool, window: int) -> None:
     for k in range(h.histories.shape[0]):
         h.histories[k] = past.histories[window, k]
     st.prediction.counts[0].ended = 0
-    st.prediction.counts[0].paused = 0
     for j in range(st.prediction.beliefs.shape[0]):
         st.prediction.beliefs[j].corrections = 0
 
@@ -481,38 +477,13 @@ def reward_since(lane: Lane, ended: bool) -> float:
     return float(reward)
 
 
-_pause = if_predicting(pause)
-
-
-@jit
-def follow_ordering(lane: Lane) -> None:
-    """From the decision at hand on, have the policy's own ordering decide, to the end of the episode."""
-    st, ev, de = lane.state, lane.events, lane.decision
-    d, e = de.scalars[0], lane.episode.scalars[0]
-    while d.phase != NO_PASS:
-        if find_options(st, de, e.now, ev.counts[0].arrived < st.jobs.shape[0]) == 0:
-            no_option(st, de, e.now)
-        else:
-            decide(st, de, _first_option(de), e.now)
-    if not e.predicts:
-        _pause(st)
-    _begin_running(lane)
-    while _next_events(lane):
-        schedule(st, e.now)
-        _begin_running(lane)
-    st.scalars[0].started = 0
-
-
 @jit
 def begin_or_act(lane: Lane, pool: Pool, action: int, window: int) -> None:
-    """Load ``window`` if ``action`` is BEGIN or LOAD; FOLLOW the policy's own ordering; or carry out the action.
+    """Load ``window`` if ``action`` is BEGIN or LOAD, else carry out the action.
 
     An action that is not possible counts as the first that is.
     """
     e, de = lane.episode.scalars[0], lane.decision
-    if action == FOLLOW:
-        follow_ordering(lane)
-        return
     if action < 0:
         load(lane, pool, window)
         return

@@ -195,3 +195,15 @@ def test_a_log_on_which_nothing_differs_makes_a_report_too(swf, tmp_path):
     html = idle.report.read_text("utf-8")
     assert "the policies do not differ: each would have given a mean bounded slowdown of 1." in html
     assert "<strong></strong>" in html  # nobody is named best
+
+
+def test_perfect_prediction_is_a_bound_and_no_rival():
+    saf, known = Entry("saf", "easy", Policy()), Entry("known", "easy", Policy(predictor="actual"))
+    base = np.random.default_rng(0).lognormal(2, 0.5, 30)
+    objective = METRICS["mean_bounded_slowdown"]
+    ranking = rank({saf: base, known: base / 2}, objective, saf, "", resamples=2000, seed=0)
+    assert [(row.entry, row.rank) for row in ranking.rows] == [(known, None), (saf, 1)]
+    assert ranking.best.entry == saf
+    assert ranking.bounds[0].to_best.value == pytest.approx(0.5)
+    alone = rank({known: base}, objective, known, "", resamples=2000, seed=0)
+    assert alone.best.entry == known
