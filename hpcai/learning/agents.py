@@ -12,12 +12,13 @@ import torch
 from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict
 from sb3_contrib import MaskablePPO
-from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy, MaskableMultiInputActorCriticPolicy
+from sb3_contrib.common.maskable.policies import MaskableMultiInputActorCriticPolicy
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn import MultiInputPolicy as QPolicy
+from stable_baselines3.dqn.policies import DQNPolicy
 
 from hpcai.configuration import validated
 from hpcai.errors import InputError
@@ -83,14 +84,25 @@ def architecture_of(agent: BaseAlgorithm, config: TrainingConfig) -> Architectur
 
 
 def decide_by(policy: BasePolicy) -> Decide:
-    """Return the most likely action of a policy, among the possible ones where it is made to look at them."""
+    """Return the possible action that a policy scores highest, as its exported network does in a replay."""
 
     def decide(observations: Observations, masks: Masks) -> Actions:
-        given: dict[str, Any] = {"action_masks": masks} if isinstance(policy, MaskableActorCriticPolicy) else {}
-        actions, _ = policy.predict(cast(Any, observations), deterministic=True, **given)
-        return actions
+        tensors = {name: torch.as_tensor(array) for name, array in observations.items()}
+        with torch.no_grad():
+            scores = _scores(policy, tensors).masked_fill(~torch.as_tensor(masks), -torch.inf)
+        return scores.argmax(dim=1).numpy()
 
     return decide
+
+
+def _scores(policy: BasePolicy, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the logits of an actor or the values of a critic, (B, actions)."""
+    if isinstance(policy, DQNPolicy):
+        values: torch.Tensor = policy.q_net(observations)
+        return values
+    actor: Any = policy
+    logits: torch.Tensor = actor.action_net(actor.mlp_extractor.forward_actor(actor.extract_features(observations)))
+    return logits
 
 
 def save_policy(folder: Path, policy: BasePolicy, architecture: Architecture) -> None:

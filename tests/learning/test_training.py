@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +15,17 @@ from typer.testing import CliRunner
 from hpcai.cli import app
 from hpcai.errors import InputError
 from hpcai.evaluation.config import make_config as make_evaluation
-from hpcai.learning import agent_training, environment, training
+from hpcai.evaluation.runs import policy_of_run
+from hpcai.learning import agent_training, training
 from hpcai.learning.agents import decide_by, load_policy
 from hpcai.learning.config import make_config
 from hpcai.learning.environment import Arena
 from hpcai.learning.logs import read_logs
+from hpcai.learning.scoring import judge_of
 from hpcai.learning.training import train
-from tests.learning.sequential import ID
+from hpcai.scheduling.network import load_network
+from hpcai.scheduling.policy import Policy
+from hpcai.simulation import replay
 
 SMALL = {"training_windows": 2, "final_windows": 4, "validation_windows": 3, "validation_length": 30, "quiet": True}
 AGENT = SMALL | {
@@ -32,11 +38,6 @@ AGENT = SMALL | {
     "dqn": {"learning_starts": 32, "target_update_interval": 64},
     "cloning": {"decisions": 200, "max_epochs": 4},
 }
-
-
-@pytest.fixture
-def sequential(monkeypatch):
-    monkeypatch.setattr(environment.Arena.__init__, "__defaults__", (ID,))
 
 
 def rows(path):
@@ -92,33 +93,94 @@ def test_a_seeded_search_gone_on_with_is_the_same_as_one_without_interrupt(swf, 
         assert {**one, "seconds": ""} == {**two, "seconds": ""}
 
 
-@pytest.mark.parametrize("algo", ["maskable-ppo", "ppo", "dqn"])
-def test_every_agent_trains_and_its_best_network_comes_back(swf, tmp_path, algo, sequential):
+@pytest.fixture
+def undated(swf, tmp_path):
+    """The same log without the date of its first second."""
+    path = tmp_path / "undated.swf"
+    path.write_text(swf.read_text().replace("; UnixStartTime: 800000000\n", ""))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("algo", "fields"),
+    [
+        ("maskable-ppo", {}),
+        ("maskable-ppo", {"network": {"kind": "attention", "hidden": 16}, "defer": True}),
+        ("maskable-ppo", {"network": {"kind": "mlp", "hidden": 16}, "predictor": "tsafrir"}),
+        ("ppo", {"backfill": "conservative"}),
+        ("dqn", {"decide": "next"}),
+    ],
+    ids=["deep-sets", "attention", "mlp", "ppo", "dqn"],
+)
+def test_every_agent_trains_and_takes_part_in_an_evaluation(undated, tmp_path, algo, fields):
     out = tmp_path / "run"
-    trained = train(trace=swf, algo=algo, budget="400 steps", out=out, **AGENT)
+    given = AGENT | {"trace": undated, "algo": algo, "budget": "300 steps", "out": out} | fields
+    trained = train(**given)
     curve = rows(out / "curves.csv")
     assert [float(row["best"]) for row in curve] == list(np.minimum.accumulate([float(r["validation"]) for r in curve]))
     assert trained.score == float(curve[-1]["best"])
-    assert int(curve[-1]["steps"]) >= 400
+    assert int(curve[-1]["steps"]) >= 300
+    assert all(0 <= float(row["environment"]) <= 1 for row in curve)
     assert list((out / "tensorboard").glob("*/events.out.*"))
-    config = make_config({"trace": swf, "algo": algo} | {k: v for k, v in AGENT.items() if k != "quiet"})
-    logs = read_logs(config)
-    windows = logs[0].draw("validation", 3, 30, 0)
-    decide = decide_by(load_policy(out / "best"))
-    again = Arena(config, logs).judge_of(decide)(logs[0], windows)
-    assert np.isfinite(again).all()
     assert f"{algo} agent" in (out / "model_card.md").read_text()
 
+    same_schedule_by_torch_and_by_the_network_in_arrays(given)
+    moved = out.rename(tmp_path / "elsewhere")
+    policies = f"saf,run:{moved}"
+    options = ["--windows", "2x30", "--out", str(tmp_path / "evaluation"), "--quiet", "--no-fair-start"]
+    result = CliRunner().invoke(app, ["evaluate", "--trace", str(undated), "--policies", policies, *options])
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    digest = hashlib.sha256((moved / "network.npz").read_bytes()).hexdigest()
+    assert summary["networks"] == {str(moved / "network.npz"): digest}
+    assert f"run:{moved}" in (tmp_path / "evaluation" / "metrics.csv").read_text()
 
-@pytest.mark.parametrize("kind", ["attention", "mlp"])
-def test_other_networks(swf, tmp_path, kind, sequential):
-    fields = AGENT | {"network": {"kind": kind, "hidden": 16}, "budget": "64 steps", "teacher": None}
-    trained = train(trace=[swf, swf], out=tmp_path, **fields)
+
+@pytest.mark.xfail(reason="a replay does not know the date of second 0, so a network sees another time of day there")
+def test_a_replay_shows_the_time_of_day_that_training_showed(swf, tmp_path):
+    given = AGENT | {"trace": swf, "budget": "300 steps", "out": tmp_path}
+    train(**given)
+    same_schedule_by_torch_and_by_the_network_in_arrays(given)
+
+
+def same_schedule_by_torch_and_by_the_network_in_arrays(fields) -> None:
+    config = make_config({key: value for key, value in fields.items() if key != "quiet"})
+    (log,) = read_logs(config)
+    windows = log.draw("validation", 3, 30, config.seed)
+    arena = Arena(config, [log])
+    decide = decide_by(load_policy(Path(config.out) / "best"))
+    learned = Policy(**policy_of_run(f"run:{config.out}"))
+    starts = arena._play(log, [window.first for window in windows], 30, decide)
+    for window, judged in zip(windows, starts, strict=True):
+        schedule = replay(log.window_jobs(window), log.machine, learned, past=log.jobs.iloc[: window.first])
+        np.testing.assert_array_equal(schedule.table["start"], judged)
+    by_torch = arena.judge_of(decide)(log, windows)
+    np.testing.assert_array_equal(judge_of(learned, config.objective)(log, windows), by_torch)
+
+
+def test_a_seeded_run_is_repeatable_and_another_seed_is_another_run(swf, tmp_path):
+    fields = AGENT | {"trace": swf, "budget": "400 steps"}
+    for name, seed in (("one", 5), ("two", 5), ("other", 6)):
+        train(out=tmp_path / name, seed=seed, **fields)
+    curves = {name: rows(tmp_path / name / "curves.csv") for name in ("one", "two", "other")}
+    columns = ("steps", "training", "validation", "best")
+    one, two, other = ([[row[c] for c in columns] for row in curve] for curve in curves.values())
+    assert len(one) > 3
+    assert one == two
+    assert one != other
+    weights = [load_network(tmp_path / name / "network.npz").weights for name in curves]
+    for name, array in weights[0].items():
+        np.testing.assert_array_equal(array, weights[1][name])
+    assert any(not np.array_equal(array, weights[2][name]) for name, array in weights[0].items())
+
+
+def test_one_policy_for_several_logs(swf, tmp_path):
+    trained = train(trace=[swf, swf], out=tmp_path, budget="64 steps", teacher=None, **AGENT)
     assert trained.score > 0
-    load_policy(tmp_path / "best")
+    assert "Geometric means over logs." in (tmp_path / "model_card.md").read_text()
 
 
-def test_cloning_starts_an_agent_near_its_teacher(swf, tmp_path, sequential):
+def test_cloning_starts_an_agent_near_its_teacher(swf, tmp_path):
     fields = AGENT | {"cloning": {"decisions": 2000, "max_epochs": 20, "learning_rate": 3e-3, "batch_size": 64}}
     train(trace=swf, budget="64 steps", out=tmp_path, **fields)
     assert "cloned from saf" in (tmp_path / "model_card.md").read_text()
@@ -126,7 +188,7 @@ def test_cloning_starts_an_agent_near_its_teacher(swf, tmp_path, sequential):
     assert data["standing"]["cloned"] > 0.8
 
 
-def test_an_interrupted_agent_leaves_a_usable_folder_and_goes_on(swf, tmp_path, monkeypatch, sequential):
+def test_an_interrupted_agent_leaves_a_usable_folder_and_goes_on(swf, tmp_path, monkeypatch):
     fields = AGENT | {"trace": swf, "budget": "600 steps", "out": tmp_path}
     with monkeypatch.context() as patch:
         patch.setattr(agent_training.Watch, "_on_rollout_end", interrupted_after(3))
@@ -154,7 +216,41 @@ def interrupted_after(rollouts):
     return on_rollout_end
 
 
-def test_patience_ends_a_run_early(swf, tmp_path, sequential, monkeypatch):
+def test_a_short_training_is_better_than_chance(tmp_path):
+    """At most 0.8 of the mean bounded slowdown that random choices give on windows that it never saw.
+
+    Measured with seeds 0, 1, 2: 0.63, 0.64, 0.56.
+    """
+    fields = {
+        "trace": Path(__file__).parents[2] / "traces" / "lublin-256.swf.gz",
+        "estimate": "actual",
+        "out": tmp_path,
+        "budget": "4000 steps",
+        "slots": 32,
+        "window": 128,
+        "n_envs": 8,
+        "validate_every": 2000,
+        "validation_windows": 4,
+        "validation_length": 256,
+        "network": {"hidden": 32},
+        "cloning": {"decisions": 3000, "batch_size": 128, "learning_rate": 3e-3, "max_epochs": 15},
+        "ppo": {"batch_size": 128},
+    }
+    train(quiet=True, **fields)
+    config = make_config(fields)
+    (log,) = read_logs(config)
+    windows, arena = log.draw("test", 16, 256, 1), Arena(config, [log])
+    rng = np.random.default_rng(0)
+
+    def at_random(observations, masks):
+        return np.where(masks, rng.random(masks.shape), -1).argmax(axis=1)
+
+    trained = arena.judge_of(decide_by(load_policy(tmp_path / "best")))(log, windows)
+    random = arena.judge_of(at_random)(log, windows)
+    assert trained.mean() <= 0.8 * random.mean()
+
+
+def test_patience_ends_a_run_early(swf, tmp_path, monkeypatch):
     monkeypatch.setattr(agent_training.Panel, "score", lambda self, judge: 2.0)
     train(trace=swf, budget="100000 steps", patience=2, out=tmp_path, **AGENT)
     assert len(rows(tmp_path / "curves.csv")) == 3
@@ -177,7 +273,7 @@ def test_a_folder_of_something_else_is_left_alone(swf, tmp_path):
         train(trace=swf, algo="formula", budget="1 step", out=tmp_path, **SMALL)
 
 
-def test_weights_that_hold_anything_but_weights_are_refused(swf, tmp_path, sequential):
+def test_weights_that_hold_anything_but_weights_are_refused(swf, tmp_path):
     train(trace=swf, budget="64 steps", out=tmp_path, **AGENT)
 
     class Trap:
