@@ -58,6 +58,10 @@ def test_it_works_in_a_fresh_environment_from_another_folder(wheel, tmp_path):
 
     assert "evaluate" in run(bin_folder / "hpcai", "--help")
     run(bin_folder / "python", "-c", "import hpcai_envs, hpcai; hpcai.Policy()")
+    # The environment is made by its id in a process that imports nothing of ours; made, not yet compiled.
+    arguments = "length=32, policy={'ordering': 'saf', 'estimate': 'actual'}"
+    make = f"import gymnasium; print(gymnasium.make('hpcai_envs:hpcai/Scheduling-v0', {arguments}).action_space.n)"
+    assert run(bin_folder / "python", "-c", make).strip() == "128"
     packages = "import importlib.util as u; print([n for n in ('envs', 'traces') if u.find_spec(n)])"
     assert run(bin_folder / "python", "-c", packages).strip() == "[]"
     evaluate = ("evaluate", "--trace", "slurm-64gpu.sacct.txt", "--policies", "fcfs,saf", "--windows", "all")

@@ -24,10 +24,18 @@ def choose(mask, rng) -> int:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("machine", [SIXTEEN, DRAINED, SMALL_CLUSTER], ids=["processors", "drained", "nodes"])
-@pytest.mark.parametrize("ordering", ["saf", "wfp3"])
-def test_trajectories_equal_the_plain_ones(machine, ordering, threads):
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(ordering="saf"),
+        Policy(ordering="wfp3"),
+        Policy(ordering="saf-predicted", predictor="tsafrir", estimate="predicted"),
+    ],
+    ids=["saf", "wfp3", "predicted"],
+)
+def test_trajectories_equal_the_plain_ones(machine, policy, threads):
     jobs = workload(11, machine, 80)
-    setting = Setting(Policy(ordering=ordering), window=8, defer=True, reward=Reward(utilisation=0.5))
+    setting = Setting(policy, window=8, defer=True, reward=Reward(utilisation=0.5))
     batch = BatchedScheduling(Episodes(jobs, machine, setting, length=LENGTH), LANES, seed=7, threads=threads)
     seen = [batch.reset()]
     masks, rewards, dones, infos = [batch.action_masks().copy()], [], [], []

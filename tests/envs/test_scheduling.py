@@ -11,7 +11,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sb3_contrib.common.maskable.utils import get_action_masks
 from stable_baselines3.common.env_checker import check_env as check_for_sb3
+from stable_baselines3.common.env_util import make_vec_env
 
 import hpcai_envs  # noqa: F401
 from hpcai.cluster import Machine
@@ -101,13 +103,27 @@ def test_gymnasium_and_sb3_find_nothing_wrong(environment):
         check_for_sb3(environment)
 
 
-def test_vector_environments_can_be_made():
-    kwargs = {"policy": {"ordering": "saf", "estimate": "actual"}, "length": 32}
-    vector = gym.make_vec("hpcai/Scheduling-v0", num_envs=2, vectorization_mode="sync", **kwargs)
+KWARGS = {"policy": {"ordering": "saf", "estimate": "actual"}, "length": 32}
+ID = "hpcai_envs:hpcai/Scheduling-v0"
+
+
+def test_gymnasium_makes_vector_environments():
+    vector = gym.make_vec(ID, num_envs=2, vectorization_mode="sync", **KWARGS)
     observation, _ = vector.reset(seed=3)
     assert observation["jobs"].shape == (2, 128, len(JOB_FEATURES))
     assert observation["machine"].shape == (2, len(MACHINE_FEATURES))
     vector.step(vector.action_space.sample())
+    vector.close()
+
+
+def test_stable_baselines3_makes_vector_environments():
+    vector = make_vec_env(ID, n_envs=2, seed=3, env_kwargs=KWARGS)
+    observation = vector.reset()
+    assert observation["jobs"].shape == (2, 128, len(JOB_FEATURES))
+    masks = get_action_masks(vector)
+    _, rewards, _, infos = vector.step(masks.argmax(axis=1))
+    assert rewards.shape == (2,)
+    assert len(infos) == 2
     vector.close()
 
 

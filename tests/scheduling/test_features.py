@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hpcai.cluster import Machine
@@ -78,7 +79,30 @@ def test_training_and_a_live_cluster_see_the_same(machine: Machine, ordering: st
     assert compared > 15
 
 
-def live_view(lane, jobs, machine, policy):
+@pytest.mark.parametrize("machine", [SIXTEEN, DRAINED, SMALL_CLUSTER], ids=["processors", "drained", "nodes"])
+@pytest.mark.parametrize("estimate", ["requested", "predicted"])
+def test_they_see_the_same_predictions(machine: Machine, estimate: str):
+    """Until a job of the window has ended: an adapter learns of ends as they are recorded."""
+    log, length, compared = workload(4, machine, 110), 40, 0
+    policy = Policy(ordering="saf-predicted", predictor="tsafrir", estimate=estimate)
+    for first in range(20, 60, 4):
+        jobs, past = log.iloc[first : first + length].reset_index(drop=True), log.iloc[:first]
+        jobs = jobs.assign(run_time=jobs["run_time"] + 1000.0, requested_time=jobs["requested_time"] + 1000.0)
+        whole = pd.concat([past, jobs], ignore_index=True)
+        player = Player(Episodes(whole, machine, Setting(policy, window=6), length=length, firsts=np.array([first])))
+        lane = player.lane
+        while not player.done and lane.episode.scalars["now"][0] < jobs["submit"][0] + 1000:
+            if lane.decision.scalars["phase"][0] == 1 and lane.state.scalars["started"][0] == 0:
+                compared += 1
+                live, live_site = live_view(lane, jobs, machine, policy, past)
+                np.testing.assert_allclose(live, player.jobs, rtol=0, atol=0 if not machine.by_node else 1e-7)
+                np.testing.assert_array_equal(live_site, player.machine)
+                assert live[0, JOB.index("predicted_time")] > 0
+            player.go(first_legal(lane))
+    assert compared > 10
+
+
+def live_view(lane, jobs, machine, policy, past=None):
     """What an adapter would see that is told who waits, who runs since when and where, and nothing else."""
     state, now = lane.state, float(lane.episode.scalars["now"][0])
     running = np.sort(state.running["job"][: int(state.scalars["running"][0])])
@@ -89,9 +113,8 @@ def live_view(lane, jobs, machine, policy):
         for j in running:
             first, size = state.jobs["entries"][j], state.jobs["size"][j]
             tasks.append([(int(e["node"]), int(e["gpus"])) for e in state.entries[first : first + size]])
-    view = snapshot(
-        hidden.iloc[waiting], hidden.iloc[running].assign(start=state.start[running]), machine, policy, now, tasks
-    )
+    runs = hidden.iloc[running].assign(start=state.start[running])
+    view = snapshot(hidden.iloc[waiting], runs, machine, policy, now, tasks, past=past)
     decision = make_decision(6, "both", False)
     begin_pass(view, decision, now)
     find_options(view, decision, now, True)
