@@ -44,7 +44,7 @@ def scheduling_command(
     budget: Annotated[str | None, typer.Option(help="90s, 20m, 1h, or '5000 steps'.  [default: 20m]")] = None,
     patience: Annotated[int | None, typer.Option(help="Validations without improvement before it stops.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Ordering to imitate first, or none.  [default: saf]")] = None,
-    n_envs: Annotated[int | None, typer.Option(help="Environments side by side.  [default: 8]")] = None,
+    n_envs: Annotated[int | None, typer.Option(help="Environments side by side.  [default: 64]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.  [default: 0]")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for the run.  [default: runs/training]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the folder of an interrupted run.")] = False,
