@@ -120,7 +120,12 @@ def _replay_window(source: Input, window: Window, config: EvaluationConfig, fold
                 fair[key] = fair_start(jobs, source.machine, policy)
             if entry.policy:
                 schedule = replay(
-                    jobs, source.machine, policy, past=source.past(window), progress=progress.within(len(jobs))
+                    jobs,
+                    source.machine,
+                    policy,
+                    past=source.past(window),
+                    origin=source.trace.origin,
+                    progress=progress.within(len(jobs)),
                 ).table
             else:
                 schedule = recorded_schedule(jobs)

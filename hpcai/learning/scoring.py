@@ -45,7 +45,8 @@ def judge_of(policy: Policy, objective: str) -> Judge:
         values = []
         for window in windows:
             jobs = log.window_jobs(window)
-            schedule = replay(jobs, log.machine, policy, past=log.jobs.iloc[: window.first]).table
+            past = log.jobs.iloc[: window.first]
+            schedule = replay(jobs, log.machine, policy, past=past, origin=log.trace.origin).table
             values.append(objective_of(schedule, jobs, log.machine, objective))
         return np.array(values)
 

@@ -31,16 +31,21 @@ def run(
     machine: Machine,
     policy: Policy,
     past: pd.DataFrame | None = None,
+    origin: float = float("nan"),
     progress: Callable[[int], object] | None = None,
 ) -> State:
     """Return the state at the end of the replay of ``jobs`` (sorted by submit) under a policy with a network.
+
+    ``origin`` is the Unix time of second 0: a network may look at the time of day.
 
     Raises InputError if the network's file cannot be used, or the jobs cannot be played.
     """
     network = load_network(policy.network or "")
     before = 0 if past is None else len(past)
     log = jobs if past is None else pd.concat([past, jobs], ignore_index=True)
-    episodes = Episodes(log, machine, setting_of(policy, network), length=len(jobs), firsts=np.array([before]))
+    episodes = Episodes(
+        log, machine, setting_of(policy, network), length=len(jobs), firsts=np.array([before]), origin=origin
+    )
     lanes, seen = stack(episodes, 1), make_seen(1, network.meta.window)
     announce_compilation(advance)
     action, window = np.array([LOAD]), np.array([0])

@@ -38,6 +38,7 @@ def replay(
     policy: Policy,
     *,
     past: pd.DataFrame | None = None,
+    origin: float = float("nan"),
     engine: Engine = "compiled",
     progress: Callable[[int], object] | None = None,
 ) -> Schedule:
@@ -45,12 +46,13 @@ def replay(
 
     ``jobs`` are rows of a canonical table, all of them replayable (:func:`hpcai.scheduling.jobs.replayable`).
     ``past`` are earlier jobs of the same log: a predictor knows those of them that had ended before the first
-    submission, as recorded; nothing else depends on it. ``engine`` is the clock: both give the same schedule.
+    submission, as recorded; nothing else depends on it. ``origin`` is the Unix time of second 0, which only networks
+    look at. ``engine`` is the clock: both give the same schedule.
     ``progress`` is called with the jobs ended so far (compiled clock only). Raises InputError for an unknown
     ordering, a formula that cannot be read, or a predictor that is missing or cannot be used.
     """
     by_submit = np.argsort(jobs["submit"].to_numpy(), kind="stable")
-    state = _run(jobs.iloc[by_submit], machine, policy, past, engine, progress)
+    state = _run(jobs.iloc[by_submit], machine, policy, past, origin, engine, progress)
     back = np.empty_like(by_submit)
     back[by_submit] = np.arange(len(by_submit))
     return Schedule(_table(jobs, machine, policy, state, back), policy)
@@ -61,6 +63,7 @@ def _run(
     machine: Machine,
     policy: Policy,
     past: pd.DataFrame | None,
+    origin: float,
     engine: Engine,
     progress: Callable[[int], object] | None,
 ) -> State:
@@ -68,7 +71,7 @@ def _run(
     if policy.network is not None:
         if engine != "compiled":
             raise InputError(f"engine {engine!r}: expected 'compiled', on which networks decide")
-        return learned.run(jobs, machine, policy, past, progress)
+        return learned.run(jobs, machine, policy, past, origin, progress)
     state = make_state(jobs, machine, policy, past=past)
     if engine == "compiled":
         compiled.run(state, progress)

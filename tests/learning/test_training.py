@@ -136,7 +136,6 @@ def test_every_agent_trains_and_takes_part_in_an_evaluation(undated, tmp_path, a
     assert f"run:{moved}" in (tmp_path / "evaluation" / "metrics.csv").read_text()
 
 
-@pytest.mark.xfail(reason="a replay does not know the date of second 0, so a network sees another time of day there")
 def test_a_replay_shows_the_time_of_day_that_training_showed(swf, tmp_path):
     given = AGENT | {"trace": swf, "budget": "300 steps", "out": tmp_path}
     train(**given)
@@ -152,7 +151,8 @@ def same_schedule_by_torch_and_by_the_network_in_arrays(fields) -> None:
     learned = Policy(**policy_of_run(f"run:{config.out}"))
     starts = arena._play(log, [window.first for window in windows], 30, decide)
     for window, judged in zip(windows, starts, strict=True):
-        schedule = replay(log.window_jobs(window), log.machine, learned, past=log.jobs.iloc[: window.first])
+        past, origin = log.jobs.iloc[: window.first], log.trace.origin
+        schedule = replay(log.window_jobs(window), log.machine, learned, past=past, origin=origin)
         np.testing.assert_array_equal(schedule.table["start"], judged)
     by_torch = arena.judge_of(decide)(log, windows)
     np.testing.assert_array_equal(judge_of(learned, config.objective)(log, windows), by_torch)
