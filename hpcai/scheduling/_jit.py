@@ -55,4 +55,4 @@ def announce_compilation(function: Callable[..., Any]) -> None:
         return
     cached = Path(dispatcher.stats.cache_path).glob(f"*{dispatcher.py_func.__name__}-*.nbc")
     if next(iter(cached), None) is None:
-        print("hpcai: compiling the replay (once on this machine, under a minute) ...", file=sys.stderr)
+        print("hpcai: compiling the replay (once on this machine, a minute or two) ...", file=sys.stderr)
