@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from hpcai.errors import InputError
 from hpcai.simulation.batch import Seen, advance, make_seen, stack
 from hpcai.simulation.episode import BEGIN, Episodes, Lane
-from hpcai_envs.scheduling import Observation, observation_space
+from hpcai_envs.scheduling import Observation, observation_space, outcome
 
 
 class _Group:
@@ -124,11 +124,7 @@ class BatchedScheduling(VecEnv):
     def _outcome(self, seen: Seen, b: int) -> dict[str, Any]:
         cost, heuristic = seen.cost[b].tolist()
         space = self.observation_space
-        return {
-            "cost": cost,
-            "heuristic_cost": heuristic,
-            "ratio": cost / heuristic if heuristic else 1.0,
-            "steps": int(seen.steps[b]),
+        return outcome(cost, heuristic, int(seen.steps[b])) | {
             # What the plain environment returns at the end: nothing is left to see.
             "terminal_observation": {name: np.zeros(space[name].shape, np.float32) for name in ("jobs", "machine")},  # type: ignore[index]
             "TimeLimit.truncated": False,

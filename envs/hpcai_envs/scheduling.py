@@ -59,6 +59,12 @@ def observation_space(setting: Setting) -> spaces.Dict:
     )
 
 
+def outcome(cost: float, heuristic: float, steps: int) -> dict[str, Any]:
+    """Return what ``info`` says at the end of an episode."""
+    ratio = cost / heuristic if heuristic else 1.0
+    return {"cost": cost, "heuristic_cost": heuristic, "ratio": ratio, "steps": steps}
+
+
 class SchedulingEnv(gym.Env[Observation, np.int64]):
     """A window of a recorded log replayed on a machine; the agent decides which waiting job starts next.
 
@@ -186,13 +192,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
 
     def _outcome(self) -> dict[str, Any]:
         e = self.lane.episode.scalars[0]
-        cost, heuristic = float(e["accrued"]), float(e["heuristic"])
-        return {
-            "cost": cost,
-            "heuristic_cost": heuristic,
-            "ratio": cost / heuristic if heuristic else 1.0,
-            "steps": int(e["steps"]),
-        }
+        return outcome(float(e["accrued"]), float(e["heuristic"]), int(e["steps"]))
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return which actions are possible, (actions,)."""

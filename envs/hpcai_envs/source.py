@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,7 @@ from hpcai.errors import InputError
 from hpcai.records import Trace, machine_of, read_trace
 from hpcai.records.splitting import Part, part_bounds
 from hpcai.scheduling.jobs import replayable
-from hpcai.simulation.episode import Episodes, Setting
-
-WINDOWS: Final = 512
+from hpcai.simulation.episode import Episodes, Setting, window_beginnings
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,19 +37,18 @@ class Source:
     def episodes(self, setting: Setting, length: int, row: int | None = None) -> Episodes:
         """Return the windows of ``length`` jobs in the part, or the one that begins at ``row``.
 
-        A predictor has to be taken to the beginning of each window, so with one there are WINDOWS of them at most,
-        drawn once. Raises InputError if the part is shorter than that, or the row is not in it.
+        Raises InputError if the part is shorter than that, or the row is not in it.
         """
-        starts = np.arange(self.first, self.last - length + 1)
-        if not len(starts):
+        latest = self.last - length
+        if latest < self.first:
             raise InputError(f"window of {length} jobs: expected 1 to {self.last - self.first}, the jobs there are")
-        if row is not None:
-            if not starts[0] <= row <= starts[-1]:
-                raise InputError(f"reset option window {row!r}: expected {starts[0]} to {starts[-1]}")
-            starts = np.array([row])
-        elif setting.policy.learns and len(starts) > WINDOWS:
-            starts = np.sort(np.random.default_rng(0).choice(starts, WINDOWS, replace=False))
-        return Episodes(self.jobs, self.machine, setting, length=length, firsts=starts, origin=self.origin)
+        if row is None:
+            firsts = window_beginnings(self.first, self.last, length, setting.policy, seed=0)
+        elif self.first <= row <= latest:
+            firsts = np.array([row])
+        else:
+            raise InputError(f"reset option window {row!r}: expected {self.first} to {latest}")
+        return Episodes(self.jobs, self.machine, setting, length=length, firsts=firsts, origin=self.origin)
 
 
 def open_source(

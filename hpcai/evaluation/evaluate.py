@@ -24,6 +24,7 @@ from hpcai.evaluation.ranking import Floats, Ranking, rank
 from hpcai.evaluation.statistics import block_means
 from hpcai.evaluation.store import Folder
 from hpcai.evaluation.windows import Window, overlap
+from hpcai.scheduling.arrays import file_hash
 from hpcai.scheduling.policy import Policy
 
 METRIC_COLUMNS: Final = ("trace", "policy", "backfill", "window", "seed", "metric", "value", "unit")
@@ -77,24 +78,15 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
         "version": version("hpcai"),
         "config": config.as_dict(),
         "inputs": {source.name: source.hashes for source in sources},
-        "predictors": _predictor_hashes(config),
-        "networks": _network_hashes(config),
+        "predictors": _hashes(config.predictor_files),
+        "networks": _hashes(config.network_files),
         "machines": {source.name: source.machine.model_dump(mode="json") for source in sources},
     }
 
 
-def _predictor_hashes(config: EvaluationConfig) -> dict[str, str]:
-    """Return the SHA-256 of each trained predictor's file."""
-    from hpcai.scheduling.predictor import model_hash
-
-    return {path: model_hash(path) for path in config.predictor_files}
-
-
-def _network_hashes(config: EvaluationConfig) -> dict[str, str]:
-    """Return the SHA-256 of each learned network's file."""
-    from hpcai.scheduling.network import network_hash
-
-    return {path: network_hash(path) for path in config.network_files}
+def _hashes(paths: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of each file."""
+    return {path: file_hash(path) for path in paths}
 
 
 def _replay_all(sources: list[Input], config: EvaluationConfig, folder: Folder, quiet: bool) -> None:
@@ -287,7 +279,7 @@ def _summary(
         "hpcai": version("hpcai"),
         "seed": config.seed,
         "config": config.as_dict(),
-        "predictors": _predictor_hashes(config),
-        "networks": _network_hashes(config),
+        "predictors": _hashes(config.predictor_files),
+        "networks": _hashes(config.network_files),
         "traces": traces,
     }

@@ -22,7 +22,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 
 from hpcai.configuration import validated
 from hpcai.errors import InputError
-from hpcai.evaluation.store import write_whole
+from hpcai.evaluation.resumable import write_whole
 from hpcai.learning.config import Algo, NetworkConfig, TrainingConfig
 from hpcai.learning.environment import Actions, Decide, Masks, Observations
 from hpcai.learning.network import MaskableSchedulingPolicy, SchedulingPolicy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,12 @@ from hpcai.learning.logs import Log
 from hpcai.learning.scoring import Floats, Judge, objective_of
 from hpcai.scheduling._jit import announce_compilation
 from hpcai.simulation.batch import Seen, advance, make_seen, stack
-from hpcai.simulation.episode import LOAD, Episodes, Setting
+from hpcai.simulation.episode import LOAD, Episodes, Setting, window_beginnings
 
 Observations = dict[str, npt.NDArray[np.float32]]  # (B, ...) each
 Masks = npt.NDArray[np.bool_]  # (B, actions)
 Actions = npt.NDArray[np.int64]  # (B,)
 Decide = Callable[[Observations, Masks], Actions]
-
-REMEMBERED: Final = 512  # training windows of a log with a predictor, which has to be taken to each one's beginning
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,7 @@ class Arena:
         begin, last = log.bounds("train")
         first = begin + int(self._config.skip * (last - begin))
         length = min(self._config.window_length, last - first)
-        firsts = np.arange(first, last - length + 1)
-        if self.setting.policy.learns and len(firsts) > REMEMBERED:
-            firsts = np.sort(np.random.default_rng(self._config.seed).choice(firsts, REMEMBERED, replace=False))
+        firsts = window_beginnings(first, last, length, self.setting.policy, self._config.seed)
         return self._episodes(log, firsts, length, self.setting)
 
     def _episodes(self, log: Log, firsts: npt.NDArray[np.int64], length: int, setting: Setting) -> Episodes:

@@ -19,25 +19,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from hpcai.errors import InputError
+from hpcai.evaluation.resumable import ResumableFolder, write_whole
 from hpcai.evaluation.runs import NETWORK_FILE, POLICY_FILE, PREDICTOR_FILE
-from hpcai.evaluation.store import check_same, write_whole
 from hpcai.learning.config import TrainingConfig
 from hpcai.scheduling.network import Network, save_network
 from hpcai.scheduling.policy import Policy
 
-KIND: Final = "hpcai training"
-RUN_FILE: Final = "run.json"
 CURVES: Final = "curves.csv"
 TRIALS: Final = "trials.csv"
 CHECKPOINT: Final = "checkpoint"
@@ -52,33 +47,20 @@ _OWN: Final = (
 _LIBRARIES: Final = ("numpy", "pandas", "numba", "optuna", "cmaes", "torch", "stable-baselines3", "sb3-contrib")
 
 
-class RunFolder:
+class RunFolder(ResumableFolder):
     """A run's folder, begun anew or gone on with."""
+
+    kind = "hpcai training"
+    holds = "training run"
 
     def __init__(self, config: TrainingConfig, inputs: Mapping[str, dict[str, str]], resume: bool) -> None:
         """Begin in ``config.out``, or go on with what lies there if ``resume``; ``inputs`` are hashes by log.
 
         Raises InputError if the folder holds something else, or a run of another configuration or input.
         """
-        self.path = Path(config.out)
         identity = {"version": version("hpcai"), "config": config.identity(), "inputs": dict(inputs)}
-        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
-        self._started = _now()
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path}: expected a folder, found a file")
-        if self.path.is_dir() and any(self.path.iterdir()):
-            earlier = self._earlier_run()
-            if resume:
-                check_same(self.path, earlier["identity"], self.identity)
-                self._started = earlier["started"]
-            else:
-                self._clear()
-        self._write_run(finished=None)
+        super().__init__(config.out, identity, resume)
         self.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file in whole or not at all."""
-        write_whole(self.path / name, text.encode())
 
     def write_policy(self, policy: Policy, network: Network | None = None) -> None:
         """Write the result that ``run:FOLDER`` stands for, with the files that it needs."""
@@ -108,23 +90,11 @@ class RunFolder:
         path = self.path / name
         if not path.is_file():
             return []
-        whole = path.read_text("utf-8").rpartition("\n")[0]
-        if path.read_text("utf-8") != f"{whole}\n":
+        text = path.read_text("utf-8")
+        whole = text.rpartition("\n")[0]
+        if text != f"{whole}\n":
             write_whole(path, f"{whole}\n".encode())
         return list(csv.DictReader(io.StringIO(whole)))
-
-    def finish(self) -> None:
-        """Note that the run came to its end, and when."""
-        self._write_run(finished=_now())
-
-    def _earlier_run(self) -> dict[str, Any]:
-        try:
-            run = json.loads((self.path / RUN_FILE).read_text("utf-8"))
-        except (OSError, ValueError):
-            run = {}
-        if not isinstance(run, dict) or run.get("kind") != KIND:
-            raise InputError(f"{self.path}: expected an empty folder or an earlier training run, found other files")
-        return run
 
     def _clear(self) -> None:
         """Remove an earlier run's files and nothing else."""
@@ -132,16 +102,5 @@ class RunFolder:
             for path in self.path.glob(pattern):
                 path.unlink()
 
-    def _write_run(self, finished: str | None) -> None:
-        run = {
-            "kind": KIND,
-            "identity": self.identity,
-            "libraries": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
-            "started": self._started,
-            "finished": finished,
-        }
-        self.write(RUN_FILE, json.dumps(run, indent=2) + "\n")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    def _circumstances(self) -> dict[str, Any]:
+        return {"libraries": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}}

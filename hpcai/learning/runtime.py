@@ -12,16 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.errors import InputError
-from hpcai.evaluation.store import write_whole
+from hpcai.evaluation.resumable import write_whole
 from hpcai.learning.boosting import Boosted, assemble, boost, pinball
 from hpcai.records import read_trace, split
-from hpcai.scheduling.history import RATE_FLOOR, recorded_features, recorded_start
+from hpcai.scheduling.arrays import file_hash
+from hpcai.scheduling.history import recorded_features, recorded_start
+from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
 from hpcai.scheduling.predictor import (
     NO_TREES,
     OUTPUTS,
     UNKNOWN_REQUEST,
     Model,
-    model_hash,
     recorded_predictions,
     save_model,
 )
@@ -67,7 +68,7 @@ def targets(jobs: pd.DataFrame) -> dict[str, Floats]:
         "median": log_run,
         "high": log_run,
         "mean": np.minimum(run, requested) / np.maximum(requested, 1.0),
-        "rate": RATE_FLOOR / np.maximum(run, RATE_FLOOR),
+        "rate": SLOWDOWN_FLOOR / np.maximum(run, SLOWDOWN_FLOOR),
     }
 
 
@@ -107,7 +108,7 @@ def train_runtime(
         "inputs": trace.sha256,
         "share": share,
         "seed": seed,
-        "predictor": {"file": path.name, "sha256": model_hash(path), "trees": len(model.roots)},
+        "predictor": {"file": path.name, "sha256": file_hash(path), "trees": len(model.roots)},
         "jobs": {"train": train, "validation": validation},
         "validation": scores(trace.jobs.iloc[: train + validation], train, model),
     }

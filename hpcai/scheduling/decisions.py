@@ -14,49 +14,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
-from hpcai.scheduling.kinds import by_kind, if_predicting
+from hpcai.scheduling.kinds import by_kind
 from hpcai.scheduling.node_passes import (
     backfill_nodes,
     beside_on_nodes,
     fits_on_nodes,
-    free_on_nodes,
     join_beside_on_nodes,
-    place_tasks_later,
     reserve_on_nodes,
     start_on_nodes,
-    start_tasks_if_free,
 )
-from hpcai.scheduling.node_profile import lay_node_profile
-from hpcai.scheduling.passes import backfill_on_profile, place_in_order
-from hpcai.scheduling.prediction import correct_overruns
+from hpcai.scheduling.passes import (
+    backfill_on_profile,
+    close_pass,
+    free_capacity,
+    lay,
+    open_pass,
+    place_in_order,
+    place_in_profile,
+    start_in_profile,
+)
 from hpcai.scheduling.processor_passes import (
     backfill_processors,
     beside_on_processors,
     fits_on_processors,
-    free_processors,
     join_beside_on_processors,
-    place_later,
     reserve_head,
-    start_if_free,
     start_job,
 )
-from hpcai.scheduling.profile import lay_profile
-from hpcai.scheduling.queue import drop_started, hide, lay_order, next_waiting, show, smallest_waiting
+from hpcai.scheduling.queue import hide, next_waiting, show
 from hpcai.scheduling.state import CONSERVATIVE, NO_BACKFILL, UNBOUNDED, State
 
 Decide = Literal["next", "backfill", "both"]
 
-_free = by_kind(free_processors, free_on_nodes)
 _fits = by_kind(fits_on_processors, fits_on_nodes)
 _start = by_kind(start_job, start_on_nodes)
 _reserve = by_kind(reserve_head, reserve_on_nodes)
 _beside = by_kind(beside_on_processors, beside_on_nodes)
 _join_beside = by_kind(join_beside_on_processors, join_beside_on_nodes)
 _backfill = by_kind(backfill_processors, backfill_nodes)
-_lay_profile = by_kind(lay_profile, lay_node_profile)
-_start_if_free = by_kind(start_if_free, start_tasks_if_free)
-_place_later = by_kind(place_later, place_tasks_later)
-_correct_overruns = if_predicting(correct_overruns)
 
 NO_PASS, NEXT, BACKFILL = 0, 1, 2  # phases: what is to be decided
 
@@ -105,19 +100,14 @@ def make_decision(window: int, decide: Decide, defer: bool) -> Decision:
 def begin_pass(st: State, de: Decision, now: float) -> None:
     """Begin a pass: lay the order; if the ordering names the head, go on until it is known."""
     s, d = st.scalars[0], de.scalars[0]
-    s.started = 0
     d.phase = NO_PASS
-    if smallest_waiting(st) > _free(st):
-        return
-    s.passes += 1
     d.waiting = s.waiting
+    if not open_pass(st, now):
+        return
     d.head = -1
     d.phase = NEXT
-    _correct_overruns(st, now)
-    if s.dynamic:
-        lay_order(st, now)
     if s.use_profile:
-        _lay_profile(st, now)
+        lay(st, now)
     if not d.pick_next:
         position = next_waiting(st, 0)
         while position >= 0 and _try_to_start(st, position, now):
@@ -129,7 +119,7 @@ def begin_pass(st: State, de: Decision, now: float) -> None:
 def _try_to_start(st: State, position: int, now: float) -> bool:
     """Start the job at ``position`` if it can start now; return whether it did."""
     if st.scalars[0].use_profile:
-        return bool(_start_if_free(st, position, now))
+        return bool(start_in_profile(st, position, now))
     if not _fits(st, st.places[position].job, now):
         return False
     _start(st, position, now)
@@ -142,10 +132,10 @@ def _have_head(st: State, de: Decision, position: int, now: float) -> None:
     s, d = st.scalars[0], de.scalars[0]
     d.head = position
     if position < 0 or s.backfill == NO_BACKFILL:
-        end_pass(st, de)
+        _end_pass(st, de)
         return
     if s.use_profile:
-        _place_later(st, position, now)
+        place_in_profile(st, position, now)
     if d.pick_backfill:
         d.phase = BACKFILL
         if not s.use_profile:
@@ -166,7 +156,7 @@ def _backfill_rest(st: State, de: Decision, position: int, now: float) -> None:
     else:
         _backfill(st, head, position, now)
     show(st, head)
-    end_pass(st, de)
+    _end_pass(st, de)
 
 
 @jit
@@ -176,16 +166,14 @@ def no_option(st: State, de: Decision, now: float) -> None:
     if d.phase == BACKFILL and st.scalars[0].waiting > d.count:
         _backfill_rest(st, de, de.slots[d.count - 1] + 1, now)
     else:
-        end_pass(st, de)
+        _end_pass(st, de)
 
 
 @jit
-def end_pass(st: State, de: Decision) -> None:
+def _end_pass(st: State, de: Decision) -> None:
     """Nobody else starts at this pass."""
-    s, d = st.scalars[0], de.scalars[0]
-    d.phase = NO_PASS
-    if s.dynamic and s.started:
-        drop_started(st, d.waiting)
+    de.scalars[0].phase = NO_PASS
+    close_pass(st, de.scalars[0].waiting)
 
 
 @jit
@@ -236,7 +224,7 @@ def decide(st: State, de: Decision, action: int, now: float) -> None:
     """Carry out a possible action: a slot of the window, or the last to defer."""
     d = de.scalars[0]
     if action == de.slots.shape[0]:
-        end_pass(st, de)
+        _end_pass(st, de)
         return
     position = de.slots[action]
     if d.phase == BACKFILL and not st.scalars[0].use_profile:
@@ -244,5 +232,5 @@ def decide(st: State, de: Decision, action: int, now: float) -> None:
     elif not _try_to_start(st, position, now):
         _have_head(st, de, position, now)
         return
-    if st.tree[1].bulk > _free(st):
-        end_pass(st, de)
+    if st.tree[1].bulk > free_capacity(st):
+        _end_pass(st, de)

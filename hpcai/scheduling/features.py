@@ -155,7 +155,7 @@ def observe(
         j = st.places[position].job
         job = st.jobs[j]
         wait = now - st.submit[j]
-        estimate = max(job.estimate, 10.0)
+        estimate = max(job.estimate, SLOWDOWN_FLOOR)
         row = jobs[k]
         row[0] = 1.0
         row[1] = wait / (wait + HOUR)

@@ -15,8 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
-
-RATE_FLOOR: Final = 10.0  # s, the shortest run time that bounded slowdown divides by
+from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
 
 HISTORY = np.dtype(
     [
@@ -148,7 +147,7 @@ def note_end(h: Histories, c: int, run: float, now: float) -> None:
         history.mean += gain * (log_run - history.mean)
         if requested < np.inf:
             history.ratio += gain * (log_run - np.log(max(requested, 1.0)) - history.ratio)
-        history.rate += max(1.0 / history.ended, _RECENT_RATE) * (1.0 / max(run, RATE_FLOOR) - history.rate)
+        history.rate += max(1.0 / history.ended, _RECENT_RATE) * (1.0 / max(run, SLOWDOWN_FLOOR) - history.rate)
 
 
 @jit

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
 from hpcai.scheduling.formula import PREDICTED_VARIABLES, STATIC_VARIABLES
-from hpcai.scheduling.history import RATE_FLOOR
 from hpcai.scheduling.policy import Policy
 
 SLOWDOWN_FLOOR: Final = 10.0  # s; of the run time in the bounded slowdown
@@ -251,7 +250,7 @@ def predicted_features(array: NDArray[np.void]) -> NDArray[np.float64]:
     Any other predictor writes its own as jobs wait.
     """
     run = array["run"].astype(np.float64)
-    rows = dict.fromkeys(PREDICTED_VARIABLES, run) | {"slowdown_rate": 1.0 / np.maximum(run, RATE_FLOOR)}
+    rows = dict.fromkeys(PREDICTED_VARIABLES, run) | {"slowdown_rate": 1.0 / np.maximum(run, SLOWDOWN_FLOOR)}
     return np.ascontiguousarray([rows[name] for name in PREDICTED_VARIABLES])
 
 

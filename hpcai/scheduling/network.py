@@ -8,9 +8,7 @@ of nothing else; it is read without ever unpickling.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hpcai.errors import InputError
+from hpcai.scheduling.arrays import changed_at, read_arrays
 from hpcai.scheduling.decisions import Decide
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
 
@@ -118,21 +117,16 @@ def load_network(path: str | Path) -> Network:
 
     Raises InputError if the file cannot be read, holds anything but plain arrays, or was made for other features.
     """
-    try:
-        changed = Path(path).stat().st_mtime_ns
-    except OSError as error:
-        raise InputError(f"network {path}: cannot be read: {error.strerror}") from error
-    return _load(str(path), changed)
+    return _load(str(path), changed_at(path, "network"))
 
 
 @functools.lru_cache(maxsize=8)
 def _load(path: str, changed: int) -> Network:
     """Read the file as it was at ``changed``: every replay asks for it anew."""
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays: dict[str, Any] = {name: file[name] for name in file.files}
+        arrays = read_arrays(path)
         meta = NetworkMeta.model_validate(json.loads(str(arrays.pop("meta"))))
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         reason = "made by another version" if isinstance(error, ValidationError) else "not a network's .npz file"
         raise InputError(f"network {path}: {reason}; expected schema {SCHEMA!r}") from error
     if meta.job_features != tuple(JOB_FEATURES) or meta.machine_features != tuple(MACHINE_FEATURES):
@@ -146,8 +140,3 @@ def _load(path: str, changed: int) -> Network:
     if actions.shape != (meta.window + int(meta.defer),) or not np.isfinite(actions).all():
         raise InputError(f"network {path}: damaged: it does not score {meta.window} jobs")
     return network
-
-
-def network_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a network's file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -24,11 +24,12 @@ from hpcai.scheduling.profile import lay_profile
 from hpcai.scheduling.queue import drop_started, lay_order, next_waiting, smallest_waiting
 from hpcai.scheduling.state import CONSERVATIVE, NO_BACKFILL, UNBOUNDED, State
 
-_free = by_kind(free_processors, free_on_nodes)
+# For compiled code: what is free; of the profile: lay it, start a job that fits it, place one later.
+free_capacity = by_kind(free_processors, free_on_nodes)
+lay = by_kind(lay_profile, lay_node_profile)
+start_in_profile = by_kind(start_if_free, start_tasks_if_free)
+place_in_profile = by_kind(place_later, place_tasks_later)
 _quick_pass = by_kind(pass_processors, pass_nodes)
-_lay_profile = by_kind(lay_profile, lay_node_profile)
-_start_if_free = by_kind(start_if_free, start_tasks_if_free)
-_place_later = by_kind(place_later, place_tasks_later)
 _next_candidate = by_kind(next_candidate, next_node_candidate)
 _correct_overruns = if_predicting(correct_overruns)
 
@@ -36,37 +37,52 @@ _correct_overruns = if_predicting(correct_overruns)
 @jit
 def schedule(st: State, now: float) -> None:
     """Run one pass; the started jobs are ``st.started[: st.scalars[0].started]``."""
-    s = st.scalars[0]
-    s.started = 0
-    if smallest_waiting(st) > _free(st):
+    waiting = st.scalars[0].waiting
+    if not open_pass(st, now):
         return
-    s.passes += 1
-    waiting = s.waiting
-    _correct_overruns(st, now)
-    if s.dynamic:
-        lay_order(st, now)
-    if s.use_profile:
-        pass_on_profile(st, now)
+    if st.scalars[0].use_profile:
+        _pass_on_profile(st, now)
     else:
         _quick_pass(st, now)
-    if s.dynamic and s.started:
-        drop_started(st, waiting)
+    close_pass(st, waiting)
 
 
 @jit
-def pass_on_profile(st: State, now: float) -> None:
+def open_pass(st: State, now: float) -> bool:
+    """Bring beliefs and order up to date; return False if not even the smallest waiting job fits."""
+    s = st.scalars[0]
+    s.started = 0
+    if smallest_waiting(st) > free_capacity(st):
+        return False
+    s.passes += 1
+    _correct_overruns(st, now)
+    if s.dynamic:
+        lay_order(st, now)
+    return True
+
+
+@jit
+def close_pass(st: State, waiting_before: int) -> None:
+    """Whoever has started leaves the queue; ``waiting_before`` jobs were in it when the pass was opened."""
+    s = st.scalars[0]
+    if s.dynamic and s.started:
+        drop_started(st, waiting_before)
+
+
+@jit
+def _pass_on_profile(st: State, now: float) -> None:
     """The pass with a profile: conservative, and any backfilling beside reservations."""
     s = st.scalars[0]
-    _lay_profile(st, now)
+    lay(st, now)
     if s.backfill == CONSERVATIVE:
         place_in_order(st, now)
         return
     position = next_waiting(st, 0)
-    while position >= 0 and _start_if_free(st, position, now):
+    while position >= 0 and start_in_profile(st, position, now):
         position = next_waiting(st, position + 1)
     if position < 0 or s.backfill == NO_BACKFILL:
         return
-    _place_later(st, position, now)
+    place_in_profile(st, position, now)
     backfill_on_profile(st, position + 1, now)
 
 
@@ -82,7 +98,7 @@ def backfill_on_profile(st: State, position: int, now: float) -> None:
         if position < 0:
             return
         looked += 1
-        _start_if_free(st, position, now)
+        start_in_profile(st, position, now)
 
 
 @jit
@@ -99,13 +115,13 @@ def place_in_order(st: State, now: float) -> None:
     while candidate >= 0:
         position = next_waiting(st, placed)
         while position < candidate and looked < s.depth:
-            _place_later(st, position, now)
+            place_in_profile(st, position, now)
             looked += 1
             position = next_waiting(st, position + 1)
         if looked >= s.depth:
             return
         looked += 1
-        if not _start_if_free(st, candidate, now):
-            _place_later(st, candidate, now)
+        if not start_in_profile(st, candidate, now):
+            place_in_profile(st, candidate, now)
         placed = candidate + 1
         candidate = _next_candidate(st, placed, now)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.scheduling._jit import jit
+from hpcai.scheduling.expected_ends import settle
 from hpcai.scheduling.formula import FIRST_PREDICTED, REMAINING_TIME, REQUESTED_TIME
 from hpcai.scheduling.history import Histories, live_through, make_histories, note_end, recorded_events
 from hpcai.scheduling.history import note_start as _note_start
@@ -162,10 +163,4 @@ def _step(k: int) -> float:
 def _move_up(st: State, r: int) -> None:
     """Restore the order of the running set after the estimate of the job at ``r`` has been raised."""
     j = st.running[r].job
-    end = st.start[j] + st.jobs[j].estimate
-    while r > 0 and st.running[r - 1].end < end:
-        st.running[r].end = st.running[r - 1].end
-        st.running[r].job = st.running[r - 1].job
-        r -= 1
-    st.running[r].end = end
-    st.running[r].job = j
+    settle(st, r, j, st.start[j] + st.jobs[j].estimate)

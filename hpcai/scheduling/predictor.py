@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,9 +13,9 @@ from numpy.typing import NDArray
 
 from hpcai.errors import InputError
 from hpcai.scheduling._jit import jit
+from hpcai.scheduling.arrays import changed_at, read_arrays
 from hpcai.scheduling.history import (
     FEATURES,
-    RATE_FLOOR,
     SUBMITS,
     Histories,
     fill_features,
@@ -25,6 +23,7 @@ from hpcai.scheduling.history import (
     recorded_events,
     take_effect,
 )
+from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
 from hpcai.scheduling.policy import Policy
 
 SCHEMA: Final = "hpcai run-time predictor 1"
@@ -100,20 +99,15 @@ def load_model(path: str | Path) -> Model:
 
     Raises InputError if the file cannot be read, holds anything but plain arrays, or was made for other features.
     """
-    try:
-        changed = Path(path).stat().st_mtime_ns
-    except OSError as error:
-        raise InputError(f"predictor {path}: cannot be read: {error.strerror}") from error
-    return _load(str(path), changed)
+    return _load(str(path), changed_at(path, "predictor"))
 
 
 @functools.lru_cache(maxsize=8)
 def _load(path: str, changed: int) -> Model:
     """Read the file as it was at ``changed``: every replay asks for it anew."""
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        arrays = read_arrays(path)
+    except ValueError as error:
         raise InputError(f"predictor {path}: not a predictor's .npz file of plain arrays") from error
     found = str(arrays.get("schema", "nothing"))
     if found != SCHEMA:
@@ -164,11 +158,6 @@ def model_of(policy: Policy) -> Model:
     return load_model(policy.predictor) if policy.predictor_is_file else NO_TREES
 
 
-def model_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a model's file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
 @jit
 def add_trees(t: Trees, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
     """Write to ``y`` the outputs of the model for the features ``x``."""
@@ -199,7 +188,7 @@ def predict(h: Histories, t: Trees, c: int, now: float) -> None:
     p.low = min(np.exp(t.y[_LOW]), p.time)
     p.high = min(max(np.exp(t.y[_HIGH]), p.time), p.requested)
     p.mean = min(np.exp(t.y[_MEAN]) * (p.requested if p.requested < np.inf else UNKNOWN_REQUEST), p.requested)
-    p.rate = max(min(np.exp(t.y[_RATE]), 1.0) / RATE_FLOOR, 1.0 / max(p.requested, RATE_FLOOR))
+    p.rate = max(min(np.exp(t.y[_RATE]), 1.0) / SLOWDOWN_FLOOR, 1.0 / max(p.requested, SLOWDOWN_FLOOR))
 
 
 @jit
@@ -216,7 +205,7 @@ def _predict_last_two(h: Histories, c: int) -> None:
     else:
         p.time = p.requested if p.requested < np.inf else FIRST_GUESS
     p.low = p.high = p.mean = p.time
-    p.rate = 1.0 / max(p.time, RATE_FLOOR)
+    p.rate = 1.0 / max(p.time, SLOWDOWN_FLOOR)
 
 
 PREDICTED: Final = ("time", "low", "high", "mean", "rate")

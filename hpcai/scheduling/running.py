@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hpcai.scheduling._jit import jit
+from hpcai.scheduling.expected_ends import settle
 from hpcai.scheduling.formula import SIZE
 from hpcai.scheduling.kinds import if_predicting
 from hpcai.scheduling.prediction import note_finish, note_start
@@ -34,15 +35,8 @@ def begin(st: State, position: int, now: float) -> int:
 @jit
 def join_running(st: State, j: int, end: float) -> None:
     """Insert job ``j`` with expected end ``end``; the running set stays sorted, latest first."""
-    s = st.scalars[0]
-    r = s.running
-    while r > 0 and st.running[r - 1].end < end:
-        st.running[r].end = st.running[r - 1].end
-        st.running[r].job = st.running[r - 1].job
-        r -= 1
-    st.running[r].end = end
-    st.running[r].job = j
-    s.running += 1
+    settle(st, st.scalars[0].running, j, end)
+    st.scalars[0].running += 1
 
 
 @jit

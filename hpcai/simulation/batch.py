@@ -58,18 +58,17 @@ def make_seen(lanes: int, window: int) -> Seen:
 def stack(episodes: Episodes, lanes: int) -> Lane:
     """Return ``lanes`` episodes as one, every array with a first axis of that length."""
 
-    def stacked(parts: list[Any]) -> Any:
-        first = parts[0]
-        if first is None:
+    def repeated(part: Any) -> Any:
+        if part is None:
             return None
-        if isinstance(first, Trees):  # only read, so one copy serves all lanes; the room to work in is each lane's own
-            x, y = (np.stack([getattr(trees, name) for trees in parts]) for name in ("x", "y"))
-            return Trees(first.nodes[None], first.roots[None], first.output[None], first.baseline[None], x, y)
-        if isinstance(first, tuple):
-            return type(first)(*(stacked([part[i] for part in parts]) for i in range(len(first))))
-        return np.stack(parts)
+        if isinstance(part, Trees):  # only read, so one copy serves all lanes; the room to work in is each lane's own
+            read = (part.nodes[None], part.roots[None], part.output[None], part.baseline[None])
+            return Trees(*read, repeated(part.x), repeated(part.y))
+        if isinstance(part, tuple):
+            return type(part)(*(repeated(item) for item in part))
+        return np.repeat(part[None], lanes, axis=0)
 
-    result: Lane = stacked([episodes.new_lane() for _ in range(lanes)])
+    result: Lane = repeated(episodes.new_lane())
     return result
 
 

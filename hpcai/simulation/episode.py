@@ -7,7 +7,7 @@ costs microseconds. Lanes are stacked along a first axis and advanced by :mod:`h
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,7 @@ from hpcai.simulation.compiled import Events, begin_replay, handle_events, launc
 from hpcai.simulation.rewards import COST, Reward, costs, tenant_weights
 
 BEGIN, LOAD = -1, -2  # instead of an action
+REMEMBERED: Final = 512  # windows of a log whose beginnings a predictor is taken to
 
 EPISODE = np.dtype(
     [
@@ -130,6 +131,18 @@ def check_setting(setting: Setting, jobs: pd.DataFrame) -> None:
         )
 
 
+def window_beginnings(first: int, last: int, length: int, policy: Policy, seed: int) -> NDArray[np.int64]:
+    """Return at which rows windows of ``length`` jobs begin that lie within rows ``first`` to ``last - 1``.
+
+    A predictor has to be taken to the beginning of each window, so with one that learns there are REMEMBERED of them
+    at most, drawn once; else all.
+    """
+    firsts = np.arange(first, last - length + 1)
+    if policy.learns and len(firsts) > REMEMBERED:
+        firsts = np.sort(np.random.default_rng(seed).choice(firsts, REMEMBERED, replace=False))
+    return firsts
+
+
 class Episodes:
     """Windows of one log on one machine, to be played."""
 
@@ -153,22 +166,23 @@ class Episodes:
             raise InputError(f"window of {length} jobs: expected 1 to {len(jobs)}, the jobs there are")
         self.machine, self.setting, self.length = machine, setting, length
         self.origin = origin if np.isfinite(origin) else 0.0
-        self._jobs = jobs
         firsts = np.arange(len(jobs) - length + 1) if firsts is None else np.asarray(firsts, dtype=np.int64)
-        self._predictions = self._remember(firsts)
         policy = setting.policy
+        self._predictions = self._remember(jobs, firsts)
         array = job_array(jobs, machine, policy)
+        weight = tenant_weights(jobs, setting.reward)
         static = np.concatenate((features(jobs, machine, policy, array), predicted_features(array)))
         formula = ordering_of(policy)
+        self._state = make_state(jobs.iloc[:length], machine, policy, observed=True)
         self.pool = Pool(
             firsts=firsts,
             jobs=array,
             static=static,
             keys=np.zeros(len(jobs)) if formula.dynamic else evaluate_static(formula, static),
-            cost=costs(jobs, array["run"], setting.reward),
-            weight=tenant_weights(jobs, setting.reward),
+            cost=costs(array["run"], weight, setting.reward),
+            weight=weight,
             trait=traits(jobs, machine, policy, static, setting.classes),
-            room=self._state().room,
+            room=self._state.room,
             past=_stack_histories([p.histories for p in self._predictions]),
         )
 
@@ -177,19 +191,16 @@ class Episodes:
         """Number of windows."""
         return len(self.pool.firsts)
 
-    def _remember(self, firsts: NDArray[np.int64]) -> list[Prediction]:
+    def _remember(self, jobs: pd.DataFrame, firsts: NDArray[np.int64]) -> list[Prediction]:
         """Return what a predictor knows at the beginning of each window; empty without one."""
         if not self.setting.policy.learns:
             return []
-        jobs, policy = self._jobs, self.setting.policy
+        policy = self.setting.policy
         return [make_prediction(jobs.iloc[f : f + self.length], policy, jobs.iloc[:f]) for f in firsts.tolist()]
 
-    def _state(self) -> State:
-        return make_state(self._jobs.iloc[: self.length], self.machine, self.setting.policy, observed=True)
-
     def new_lane(self) -> Lane:
-        """Return an episode to be loaded."""
-        state = self._state()
+        """Return an episode to be loaded, to be copied: it shares what it can with every other."""
+        state = self._state
         pool, n = self.pool, self.length
         accounts = int(pool.jobs["account"].max()) + 1
         state = state._replace(accounts=np.zeros(accounts + 1, dtype=state.accounts.dtype))

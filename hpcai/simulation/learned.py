@@ -41,10 +41,11 @@ def run(
     Raises InputError if the network's file cannot be used, or the jobs cannot be played.
     """
     network = load_network(policy.network or "")
-    before = 0 if past is None else len(past)
-    log = jobs if past is None else pd.concat([past, jobs], ignore_index=True)
+    if past is None or not policy.learns:  # nothing but a predictor looks at it
+        past = jobs.iloc[:0]
+    log = pd.concat([past, jobs], ignore_index=True) if len(past) else jobs
     episodes = Episodes(
-        log, machine, setting_of(policy, network), length=len(jobs), firsts=np.array([before]), origin=origin
+        log, machine, setting_of(policy, network), length=len(jobs), firsts=np.array([len(past)]), origin=origin
     )
     lanes, seen = stack(episodes, 1), make_seen(1, network.meta.window)
     announce_compilation(advance)

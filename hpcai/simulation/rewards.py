@@ -55,11 +55,13 @@ class Reward(BaseModel):
         return self
 
 
-def costs(jobs: pd.DataFrame, run: NDArray[np.float64], reward: Reward) -> NDArray[np.void]:
-    """Return what each job costs as COST records, not yet divided by the sum of weights; ``run`` is in s, (jobs,)."""
-    weight = tenant_weights(jobs, reward)
+def costs(run: NDArray[np.float64], weight: NDArray[np.float64], reward: Reward) -> NDArray[np.void]:
+    """Return what each job costs as COST records, not yet divided by the sum of weights.
+
+    ``run`` are run times in s, ``weight`` those of the jobs' tenants; both (jobs,).
+    """
     floor = np.maximum(run, SLOWDOWN_FLOOR)
-    cost = np.zeros(len(jobs), dtype=COST)
+    cost = np.zeros(len(run), dtype=COST)
     cost["fixed"] = weight * (reward.bounded_slowdown + reward.turnaround * run / 3600.0)
     cost["graced"] = weight * reward.bounded_slowdown / floor
     cost["grace"] = floor - run

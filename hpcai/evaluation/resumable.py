@@ -1,0 +1,108 @@
+"""A folder that an interrupted run goes on in: whole files, and a record of what its contents depend on."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from hpcai.errors import InputError
+
+RUN_FILE: Final = "run.json"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is there in full or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise InputError, naming the first difference, unless both identities of the folder ``path`` are equal."""
+    for part, value in now.items():
+        old = before.get(part)
+        if isinstance(value, dict) and isinstance(old, dict):
+            key = next((k for k in {**old, **value} if old.get(k) != value.get(k)), None)
+            if key is not None:
+                raise _differs(path, f"{part} {key}", old.get(key), value.get(key))
+        elif old != value:
+            raise _differs(path, part, old, value)
+
+
+def _differs(path: Path, what: str, old: object, new: object) -> InputError:
+    return InputError(
+        f"{path}: cannot resume: {what} was {json.dumps(old)}, is now {json.dumps(new)}; "
+        "give another folder, or leave out --resume to begin anew"
+    )
+
+
+class ResumableFolder:
+    """A run's folder. ``identity`` is what its results depend on: version, configuration, inputs."""
+
+    kind: ClassVar[str]  # by which its run file is known again
+    holds: ClassVar[str]  # in words, such as 'evaluation'
+
+    def __init__(self, path: str | Path, identity: dict[str, Any], resume: bool) -> None:
+        """Begin in ``path``, or go on with what lies there if ``resume``.
+
+        Raises InputError if the folder holds something else, or results of another configuration or input.
+        """
+        self.path = Path(path)
+        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self._started = _now()
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{path}: expected a folder, found a file")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            earlier = self._earlier_run()
+            if resume:
+                check_same(self.path, earlier["identity"], self.identity)
+                self._started = earlier["started"]
+            else:
+                self._clear()
+        self._write_run(finished=None)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file in whole or not at all."""
+        write_whole(self.path / name, text.encode())
+
+    def finish(self) -> None:
+        """Note that everything is written, and when."""
+        self._write_run(finished=_now())
+
+    def _clear(self) -> None:
+        """Remove an earlier run's files and nothing else."""
+        raise NotImplementedError
+
+    def _circumstances(self) -> dict[str, Any]:
+        """Return what the run file tells beside the identity."""
+        return {}
+
+    def _earlier_run(self) -> dict[str, Any]:
+        try:
+            run = json.loads((self.path / RUN_FILE).read_text("utf-8"))
+        except (OSError, ValueError):
+            run = {}
+        if not isinstance(run, dict) or run.get("kind") != self.kind:
+            raise InputError(f"{self.path}: expected an empty folder or an earlier {self.holds}, found other files")
+        return run
+
+    def _write_run(self, finished: str | None) -> None:
+        run = {
+            "kind": self.kind,
+            "identity": self.identity,
+            **self._circumstances(),
+            "started": self._started,
+            "finished": finished,
+        }
+        self.write(RUN_FILE, json.dumps(run, indent=2) + "\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
