@@ -24,6 +24,8 @@ class Job:
     after: int | None = None
     think: float = 0.0
     bulk: float = 0.0  # what the formulas call size
+    counted: int = 0  # processors, or thousandths of GPUs (CPUs if the machine has none)
+    headroom: int = 0  # in the same unit
     user: str = ""
     requested: float = math.inf
     predicted: float = 0.0
@@ -162,10 +164,13 @@ class Processors:
         return self.free
 
     def fits(self, room, job):
-        return job.size <= room
+        return min(job.size + job.headroom, self.total) <= room
 
     def without(self, room, job, place=None):
         return room - job.size
+
+    def reserved_for(self, room, job, place=None):
+        return room - min(job.size + job.headroom, self.total)
 
     def with_(self, room, job):
         return room + job.size
@@ -174,10 +179,10 @@ class Processors:
         return min(rooms)
 
     def place(self, room, job):
-        return () if job.size <= room else None
+        return () if self.fits(room, job) else None
 
     def still_there(self, room, job, place):
-        return job.size <= room
+        return self.fits(room, job)
 
     def reserve(self, room, window):
         return room - window.processors
@@ -194,6 +199,13 @@ class Nodes:
 
     def __init__(self, nodes):
         self.free = [node.copy() for node in nodes]
+        self.total = self.counted(self.free)
+
+    def counted(self, room):
+        if any(any(node.gpus) for node in self.free) or hasattr(self, "has_gpus"):
+            self.has_gpus = True
+            return sum(sum(node.gpus) for node in room)
+        return sum(node.cpu for node in room)
 
     def snapshot(self):
         return [node.copy() for node in self.free]
@@ -227,10 +239,15 @@ class Nodes:
                 for g in chosen:
                     node.gpus[g] -= min(job.gpu, 1000)
                 tasks.append((i, tuple(chosen)))
+        if job.headroom and self.counted(room) < min(job.counted + job.headroom, self.total):
+            return None
         return tasks if len(tasks) == job.size else None
 
     def fits(self, room, job):
         return self.place(room, job) is not None
+
+    def reserved_for(self, room, job, place=None):
+        return self.without(room, job, place)
 
     def change(self, room, job, place, sign):
         for i, gpus in place:
@@ -296,6 +313,7 @@ class Replay:
         predictor=None,
         believed=False,
         multiplier=1.0,
+        headroom=None,
     ):
         self.jobs, self.machine, self.ordering, self.backfill = jobs, machine, ordering, backfill
         self.windows, self.depth = list(windows), depth
@@ -304,6 +322,7 @@ class Replay:
         self.accounts = len({job.account for job in jobs})
         self.total = total
         self.predictor, self.believed, self.multiplier = predictor, believed, multiplier
+        self.headroom = headroom
 
     def run(self):
         rows = {job.row for job in self.jobs}
@@ -364,10 +383,15 @@ class Replay:
 
     def schedule(self, now):
         room = self.room_now(now)
+        for job in self.queue:
+            job.headroom = 0
         if not any(self.machine.fits(room, job) for job in self.queue):
             return  # nobody can start, whatever the rules
         if self.predictor:
             self.predict(now)
+        if self.headroom:
+            for job in self.queue:
+                job.headroom = math.floor(self.headroom(job, now) * self.machine.total) if job.counted else 0
         queue = self.sorted_queue(now)
         if self.backfill == "conservative" or self.windows:
             self.schedule_on_profile(queue, now)
@@ -420,7 +444,7 @@ class Replay:
             for job in ends[end]:
                 room = self.machine.with_(room, job)
             if self.machine.fits(room, head):
-                return end, self.machine.without(room, head)
+                return end, self.machine.reserved_for(room, head)
         raise AssertionError("the head never fits")
 
     # Conservative, and anything beside reservations: on a profile, a list of [time, room].
@@ -428,7 +452,7 @@ class Replay:
     def schedule_on_profile(self, queue, now):
         # Within a pass room only shrinks: whoever is behind the last that fits at its beginning starts in no case.
         room = self.room_now(now)
-        while not self.machine.fits(room, queue[-1]):
+        while queue and not self.machine.fits(room, queue[-1]):
             queue.pop()
         profile = self.profile(now)
         blocked = False
@@ -440,7 +464,7 @@ class Replay:
                 looked += 1
             place = self.place_at(profile, 0, job, self.room_now(now))
             if place is not None:
-                self.take(profile, 0, job, place)
+                self.take(profile, 0, job, place, self.machine.without)
                 self.start(job, place, now)
                 continue
             if self.backfill == "none":
@@ -451,7 +475,7 @@ class Replay:
                         continue
                     place = self.place_at(profile, i, job)
                     if place is not None:
-                        self.take(profile, i, job, place)
+                        self.take(profile, i, job, place, self.machine.reserved_for)
                         break
             blocked = True
 
@@ -478,7 +502,7 @@ class Replay:
             rooms.append(also)
         return self.machine.place(self.machine.least(rooms), job)
 
-    def take(self, profile, i, job, place):
+    def take(self, profile, i, job, place, without):
         if job.estimate <= 0:
             return
         end = profile[i][0] + job.estimate
@@ -487,4 +511,4 @@ class Replay:
             profile.insert(before + 1, [end, profile[before][1]])
         for step in profile[i:]:
             if step[0] < end:
-                step[1] = self.machine.without(step[1], job, place)
+                step[1] = without(step[1], job, place)

@@ -17,6 +17,7 @@ from hpcai.scheduling.policy import Policy
 from hpcai.simulation import replay
 from hpcai.simulation.batch import advance, make_seen, stack
 from hpcai.simulation.episode import LOAD, Episodes, Setting
+from hpcai.simulation.rollouts import Rollouts
 from tests.workloads import SMALL_CLUSTER, random_gpu_jobs, random_jobs
 
 KINDS = (("nodes", "tsafrir"), ("processors", "tsafrir"), ("nodes", "none"), ("processors", "none"))
@@ -36,6 +37,8 @@ def compile_kind(kind: tuple[str, str]) -> None:
         replay(jobs, machine, policy, engine=engine)
     episodes = Episodes(jobs, machine, Setting(policy, window=8), length=len(jobs))
     advance(stack(episodes, 1), episodes.pool, np.array([LOAD]), np.array([0]), make_seen(1, 8), 0, 1)
+    if kind == ("processors", "none"):  # the search of formulas
+        Rollouts(jobs, machine, policy, len(jobs)).waits(policy, np.array([0]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -80,6 +82,17 @@ SMALL_CLUSTER = Machine.model_validate(
 )
 
 
+# What the oracle takes each formula for.
+HEADROOMS = {
+    "0.3 * (requested_time > 40)": lambda job, now: 0.3 * (job.estimate > 40),
+    "0.6 / (1 + exp(3 - log(max(requested_time, 1))))": lambda job, now: (
+        0.6 / (1 + math.exp(3 - math.log(max(job.estimate, 1))))
+    ),
+    "0.5 - wait / 100": lambda job, now: max(0.5 - (now - job.submit) / 100, 0.0),
+    "0.4 * (predicted_time > 25)": lambda job, now: 0.4 * (job.predicted > 25),
+}
+
+
 def oracle_starts(
     jobs: pd.DataFrame, machine: Machine, policy: Policy, past: pd.DataFrame | None = None
 ) -> list[float]:
@@ -103,6 +116,7 @@ def oracle_starts(
             after=int(array["after"][j]) if array["after"][j] >= 0 else None,
             think=float(array["think"][j]),
             bulk=float(size[j]),
+            counted=int(array["bulk"][j]),
             user=str(jobs["user"].iloc[j]),
             requested=float(np.nan_to_num(jobs["requested_time"].iloc[j], nan=np.inf)),
         )
@@ -137,6 +151,7 @@ def oracle_starts(
         predictor=predictor,
         believed=policy.estimate == "predicted" and policy.predictor == "tsafrir",
         multiplier=policy.estimate_multiplier,
+        headroom=HEADROOMS[policy.headroom] if policy.headroom else None,
     ).run()
     return [float("nan") if start is None else start for start in starts]
 

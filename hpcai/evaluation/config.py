@@ -226,13 +226,13 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
 def check_orderings(entries: Sequence[Entry], where: str) -> None:
     """Raise InputError if an entry's ordering is neither known nor a formula, or its predictor cannot be used."""
     from hpcai.scheduling.network import load_network
-    from hpcai.scheduling.orderings import ordering_of
+    from hpcai.scheduling.orderings import formulas_of
     from hpcai.scheduling.predictor import model_of
 
     for entry in entries:
         if entry.policy is not None:
             try:
-                ordering_of(entry.policy)
+                formulas_of(entry.policy)
                 model_of(entry.policy)
                 if entry.policy.network:
                     load_network(entry.policy.network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -68,7 +69,7 @@ def scheduling_command(
         print(f"\nhpcai: interrupted; what was learned is in {settings.out}, --resume goes on", file=sys.stderr)
         raise typer.Exit(130) from None
     if not quiet:
-        print(trained.result)
+        print(textwrap.shorten(trained.result, 200, placeholder=" ..."))
         print(f"{trained.score:.3f} of {trained.rival}, before the test part")
         policies = f"{trained.rival},run:{trained.folder}"
         print(f"Run: {trained.folder}\nJudge it on the unseen part: hpcai evaluate --policies {policies} --trace ...")

@@ -17,6 +17,9 @@ from hpcai.scheduling.policy import Backfill, Estimate, Policy
 from hpcai.simulation.episode import Setting
 from hpcai.simulation.rewards import Reward
 
+JOB_MEANS: Final = ("mean_bounded_slowdown", "mean_wait", "mean_turnaround")
+"""Objectives that a formula can be tuned for."""
+
 Algo = Literal["maskable-ppo", "ppo", "dqn", "formula"]
 
 NOT_RESULTS: Final = {"out", "budget", "threads"}
@@ -108,9 +111,12 @@ class TrainingConfig(_Section):
     serving_predictor: Annotated[str, Field(min_length=1)] | None = None  # of the result; the same where not given
     estimate: Estimate = "requested"
     objective: str = "mean_bounded_slowdown"
+    families: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()  # of formulas to tune; all
+    begin: Source | None = None  # run folder of a formula whose weights the search begins at
+    wait_bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.25  # of a formula's mean wait, in that of SAF
     window: Positive | None = None
-    training_windows: Positive = 30  # of a trial of a formula; drawn anew for each generation
-    final_windows: Positive = 60  # of the training part, on which the best formulas meet
+    training_windows: Positive = 40  # of each log for a trial of a formula; drawn anew for each generation
+    final_windows: Positive = 200  # of the training part of each log, on which the best formulas meet
     validation_windows: Positive = 20
     validation_length: Positive = 1024
     budget: str = "20m"
@@ -142,6 +148,8 @@ class TrainingConfig(_Section):
         metric = METRICS.get(self.objective)
         if metric is None or not metric.better:
             raise ValueError(f"objective {self.objective!r}: expected a metric that has a better side")
+        if self.algo == "formula" and self.objective not in JOB_MEANS:
+            raise ValueError(f"objective {self.objective!r}: formulas are tuned for one of {', '.join(JOB_MEANS)}")
         return self
 
     @property

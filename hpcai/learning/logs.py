@@ -39,9 +39,13 @@ class Log:
         submit = self.jobs["submit"]
         return float(submit.iloc[first]), float(submit.iloc[last - 1])
 
-    def draw(self, part: Part, count: int, length: int, seed: int) -> list[Window]:
-        """Return ``count`` random windows of a part, of ``length`` jobs or as many as the part has."""
+    def draw(self, part: Part, count: int, length: int, seed: int, skip: float = 0.0) -> list[Window]:
+        """Return ``count`` random windows of a part, of ``length`` jobs or as many as the part has.
+
+        ``skip`` is the share of the part, its beginning, that they leave out.
+        """
         first, last = self.bounds(part)
+        first += int(skip * (last - first))
         windows, _ = draw_windows((first, last), (count, min(length, last - first)), seed, self.name)
         return windows
 

@@ -29,7 +29,8 @@ def model_card(
     """Return the card as Markdown.
 
     ``what`` is the trained thing in a sentence, ``effort`` what it took, ``judged`` says what the ``scores`` of
-    everything compared are (a ratio, and a bound where there is one), ``learned`` is the key of ours among them.
+    everything compared are (a ratio; a bound and the mean wait where there are any), ``learned`` is the key of ours
+    among them.
     """
     lines = [
         f"# {folder.path.name}",
@@ -72,7 +73,8 @@ def model_card(
 
 
 def _score(score: Sequence[float]) -> str:
-    return f"{score[0]:.3f}" + (f", at most {score[1]:.3f}" if len(score) > 1 else "")
+    text = ("{:.3f}", "at most {:.3f}", "wait {:.2f}")
+    return ", ".join(part.format(value) for part, value in zip(text, score, strict=False))
 
 
 def _part_row(log: Log, part: Part) -> str:

@@ -70,7 +70,7 @@ class RunFolder(ResumableFolder):
         if network is not None:
             save_network(network, self.path / NETWORK_FILE)
             policy = policy.model_copy(update={"network": NETWORK_FILE})
-        keys = {"ordering", "parameters", "backfill", "predictor", "estimate", "network"}
+        keys = {"ordering", "headroom", "parameters", "backfill", "predictor", "estimate", "network"}
         given = policy.model_dump(mode="json", include=keys, exclude_none=True)
         self.write(POLICY_FILE, yaml.safe_dump(given, sort_keys=False))
 

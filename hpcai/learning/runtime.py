@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from hpcai.errors import InputError
 from hpcai.evaluation.resumable import write_whole
 from hpcai.learning.boosting import Boosted, assemble, boost, pinball
-from hpcai.records import read_trace, split
+from hpcai.records import Trace, read_trace, split
 from hpcai.scheduling.arrays import file_hash
 from hpcai.scheduling.history import recorded_features, recorded_start
 from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
@@ -41,21 +42,30 @@ _LOSSES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def fit_outputs(jobs: pd.DataFrame, seed: int = 0) -> dict[str, Boosted]:
-    """Fit every output of a predictor to ``jobs``, rows of a canonical table in order of submission.
+def fit_outputs(logs: Sequence[pd.DataFrame], seed: int = 0) -> dict[str, Boosted]:
+    """Fit every output of a predictor to the jobs of ``logs``, canonical tables in order of submission.
 
     A job is a sample twice, when it was submitted and when it started: predictions are made throughout its wait.
-    Raises InputError if there are too few jobs.
+    Samples of several logs are merged by their place in their own, so that the latest of all are the latest of each.
+    Raises InputError if there are too few jobs in one.
     """
+    parts = [_samples(jobs) for jobs in logs]
+    place = np.concatenate([(np.arange(len(x)) + 1) / len(x) for x, _ in parts])
+    rows = np.argsort(place, kind="stable")
+    x = np.concatenate([x for x, _ in parts])[rows]
+    y = {name: np.concatenate([own[name] for _, own in parts])[rows] for name in OUTPUTS}
+    return {name: boost(x, y[name], _LOSSES[name], seed) for name in OUTPUTS}
+
+
+def _samples(jobs: pd.DataFrame) -> tuple[Floats, dict[str, Floats]]:
+    """Return the features (samples, features) and targets (samples,) of one log's jobs, in order of time."""
     ran = np.isfinite(jobs["run_time"].to_numpy(np.float64))
     if ran.sum() < FEWEST_JOBS:
         raise InputError(f"a run-time predictor needs {FEWEST_JOBS} jobs to learn from, found {int(ran.sum())}")
-    x = recorded_features(jobs)
     time = np.concatenate((jobs["submit"].to_numpy(np.float64), recorded_start(jobs)))
     rows = np.flatnonzero(np.tile(ran, 2))
     rows = rows[np.argsort(time[rows], kind="stable")]
-    y = targets(jobs)
-    return {name: boost(x[rows], y[name][rows % len(jobs)], _LOSSES[name], seed) for name in OUTPUTS}
+    return recorded_features(jobs)[rows], {name: y[rows % len(jobs)] for name, y in targets(jobs).items()}
 
 
 def targets(jobs: pd.DataFrame) -> dict[str, Floats]:
@@ -74,46 +84,56 @@ def targets(jobs: pd.DataFrame) -> dict[str, Floats]:
 
 def fit(jobs: pd.DataFrame, seed: int = 0) -> Model:
     """Return a predictor learned from ``jobs``, rows of a canonical table in order of submission."""
-    return assemble(fit_outputs(jobs, seed))
+    return assemble(fit_outputs([jobs], seed))
 
 
 def train_runtime(
-    source: str | Path,
+    sources: str | Path | Sequence[str | Path],
     *,
     format: str | None = None,
     share: float = 0.6,
     seed: int = 0,
     out: str | Path = "runs/predictor",
 ) -> dict[str, Any]:
-    """Learn from the first ``share`` of a log; write ``predictor.npz`` and ``summary.json`` to ``out``.
+    """Learn from the first ``share`` of each log; write ``predictor.npz`` and ``summary.json`` to ``out``.
 
-    Return the summary: hashes, seed, and scores on the next tenth of the log. Nothing later than the validation part
+    Return the summary: hashes, seed, and scores on the next tenth of each log. Nothing later than the validation part
     is learned from: 0.6 is the training part, 0.7 that and validation, to serve on the test part. Raises InputError
-    if the share is none, the log cannot be read, or it holds too few jobs.
+    if the share is none, or a log cannot be read or holds too few jobs.
     """
     if not 0 < share <= LATEST:
         raise InputError(f"share {share}: expected more than 0 and at most {LATEST}, where the test part begins")
-    trace = read_trace(source, format=format)
-    parts = split(trace, (share, 0.1, 0.9 - share), ("train", "validation", "rest"))
-    train, validation = (len(parts[part].jobs) for part in ("train", "validation"))
-    model = fit(trace.jobs.iloc[:train], seed)
+    sources = (sources,) if isinstance(sources, str | Path) else sources
+    traces = [read_trace(source, format=format) for source in sources]
+    parts = [split(trace, (share, 0.1, 0.9 - share), ("train", "validation", "rest")) for trace in traces]
+    model = assemble(fit_outputs([part["train"].jobs for part in parts], seed))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "predictor.npz"
     save_model(model, path)
     summary = {
         "hpcai": version("hpcai"),
-        "trace": trace.name,
-        "format": trace.format,
-        "inputs": trace.sha256,
         "share": share,
         "seed": seed,
         "predictor": {"file": path.name, "sha256": file_hash(path), "trees": len(model.roots)},
-        "jobs": {"train": train, "validation": validation},
-        "validation": scores(trace.jobs.iloc[: train + validation], train, model),
+        "logs": [
+            _about(trace, len(own["train"].jobs), len(own["validation"].jobs), model)
+            for trace, own in zip(traces, parts, strict=True)
+        ],
     }
     write_whole(folder / "summary.json", (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
     return summary
+
+
+def _about(trace: Trace, train: int, validation: int, model: Model) -> dict[str, Any]:
+    """Return what the summary says of one log."""
+    return {
+        "trace": trace.name,
+        "format": trace.format,
+        "inputs": trace.sha256,
+        "jobs": {"train": train, "validation": validation},
+        "validation": scores(trace.jobs.iloc[: train + validation], train, model),
+    }
 
 
 def scores(jobs: pd.DataFrame, first: int, model: Model) -> dict[str, dict[str, float]]:

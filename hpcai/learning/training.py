@@ -14,7 +14,7 @@ from hpcai.learning.logs import Log, read_logs
 from hpcai.learning.model_card import model_card
 from hpcai.learning.progress import LearningProgress
 from hpcai.learning.run_folder import MODEL_CARD, TRIALS, RunFolder
-from hpcai.learning.tuning import RIVAL, Tuned, final, read_trials, search
+from hpcai.learning.tuning import RIVAL, Competition, Tuned, read_trials
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,16 @@ def train(config: TrainingConfig | None = None, *, resume: bool = False, quiet: 
 def _tune(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet: bool) -> Trained:
     """Tune a formula. After an interrupt the best so far is written before it passes on."""
     earlier = folder.rows(TRIALS)
+    competition = Competition(logs, config)
     clock = Clock(config.limits, float(earlier[-1]["seconds"]) if earlier else 0.0, len(earlier))
     try:
         with LearningProgress(clock, quiet) as progress:
-            search(
-                logs, config, folder, clock, lambda best: progress.show(f"best of training {best:.3f} relative to SAF")
+            competition.search(
+                folder, clock, lambda best: progress.show(f"best of the generation {best:.3f} relative to SAF")
             )
     finally:
         trials = read_trials(folder)
-        tuned = final(logs, config, trials)
+        tuned = competition.final(trials)
         _write_tuned(config, logs, folder, tuned, len(trials))
     return Trained(config, folder.path, tuned.best.policy.ordering, tuned.best.score, RIVAL)
 
@@ -88,18 +89,25 @@ def _teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet
 
 def _write_tuned(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, tuned: Tuned, trials: int) -> None:
     best = tuned.best
-    folder.write_policy(best.policy)
+    served = {"predictor": config.serving_predictor or config.predictor} if best.policy.learns else {}
+    folder.write_policy(best.policy.model_copy(update=served))
     weights = ", ".join(f"{name} = {value:g}" for name, value in best.policy.parameters.items())
     card = model_card(
         config,
         logs,
         folder,
         what=f"An ordering of the queue, lowest value first: `{best.policy.ordering.removeprefix('expr:')}`"
-        + (f" with {weights}." if weights else "."),
-        effort=f"{trials:,} trials of CMA-ES, each on {config.training_windows} windows",
-        judged=f"Mean over {tuned.windows} windows of the train and validation parts relative to `{RIVAL}`, and its "
-        f"95 % upper bound; lower is better. The best whose bound is below 1 was kept, else `{RIVAL}`.",
-        scores={candidate.name: (candidate.score, candidate.bound) for candidate in tuned.candidates},
+        + (
+            f"; beside a job that starts, this share of the machine stays free: `{best.policy.headroom}`"
+            if best.policy.headroom
+            else ""
+        )
+        + (f"; with {weights}." if weights else "."),
+        effort=f"{trials:,} trials of CMA-ES, each on {config.training_windows} windows of each log",
+        judged=f"Mean over {tuned.windows} windows of the train and validation parts relative to `{RIVAL}`, its "
+        f"95 % upper bound, and the mean wait; lower is better. The best whose bound is below 1 was kept, a wait of "
+        f"more than {config.wait_bound:g} weighing against it, else `{RIVAL}`.",
+        scores={candidate.name: (candidate.score, candidate.bound, candidate.wait) for candidate in tuned.candidates},
         learned=best.name,
         notes=["Weights were tuned with the backfilling above; with another they need not be good."],
     )

@@ -1,35 +1,39 @@
-"""The search baseline: the weights of an interpretable ordering, tuned by CMA-ES on training windows.
+"""The search baseline: the weights of an interpretable formula, tuned by CMA-ES on training windows.
 
-Every family (families.py) has its own search; they take turns, a generation each. Each generation is judged
-on windows drawn anew, so that no set of windows can be learned by heart. A trial's score is a noisy thing
-all the same: a small change of weights sends a schedule down another path. So the best trials and the
-heuristics meet in a final on common windows, of training and of validation, and one of them must be clearly
-better than smallest-area-first there, else the latter is the result. Validation alone, a tenth of a log, does
+Every family (families.py) has its own search; they take turns, a generation each, in a heat of windows drawn anew
+(heats.py), so that no set of windows can be learned by heart. A trial's score is a noisy thing all the same, and the
+best of many noisy scores is mostly luck: what a search has found is the mean of its last generations. What all have
+found and the heuristics meet in a final on common windows, of training and of validation, and one of them must be
+clearly better than smallest-area-first there, else the latter is the result. Validation alone, a tenth of a log, does
 not choose: on CTC-SP2, KTH-SP2 and lublin_256 the order of formulas there said nothing of later months.
 """
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from hpcai.evaluation.metrics import METRICS
+from hpcai.errors import InputError
+from hpcai.evaluation.runs import PREFIX, policy_of_run
 from hpcai.evaluation.statistics import ratios, resample
 from hpcai.evaluation.windows import Window, overlap
 from hpcai.learning.clock import Clock
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.families import Family, families_for
+from hpcai.learning.heats import STERN, Ground, Heat, Outcome
 from hpcai.learning.logs import Log
 from hpcai.learning.run_folder import TRIALS, RunFolder
-from hpcai.learning.scoring import HEURISTICS, Floats, Panel, judge_of, panel_against, without_prediction
+from hpcai.learning.scoring import HEURISTICS, without_prediction
 from hpcai.scheduling.policy import Policy
 
-GENERATION: Final = 12  # trials; more than CMA-ES's default of 7 or 8, since a score on few windows is noisy
-FINALISTS: Final = 6  # of each family
+GENERATION: Final = 12  # trials; more than the default of CMA-ES for few weights, since scores are noisy
+LATEST: Final = 4  # generations whose mean is what a search has found
 CLEARLY: Final = 1 - 1e-3  # below 1 by more than rounding
 RESAMPLES: Final = 2000
 RIVAL: Final = "saf"  # whom trials are compared with; the best simple ordering on most logs
@@ -37,7 +41,7 @@ RIVAL: Final = "saf"  # whom trials are compared with; the best simple ordering 
 
 @dataclass(frozen=True)
 class Trial:
-    """Weights of a family and their score on the training windows of their generation."""
+    """Weights of a family and their score in the heat of their generation."""
 
     family: str
     number: int
@@ -49,13 +53,15 @@ class Trial:
 class Candidate:
     """A policy that took part in the final: its mean objective there relative to that of RIVAL.
 
-    ``bound`` is the upper end of the 95 % interval; both are geometric means over logs, lower is better.
+    ``bound`` is the upper end of the 95 % interval, ``wait`` the mean wait relative to RIVAL's; all are geometric
+    means over logs, lower is better.
     """
 
     name: str
     policy: Policy
     score: float
     bound: float
+    wait: float
 
 
 @dataclass(frozen=True)
@@ -64,90 +70,139 @@ class Tuned:
 
     candidates: list[Candidate]
     windows: int
+    wait_bound: float
 
     @property
     def best(self) -> Candidate:
-        """The best of those that are clearly better than RIVAL; RIVAL itself if none is."""
-        clear = [candidate for candidate in self.candidates if candidate.bound < CLEARLY]
-        return clear[0] if clear else next(c for c in self.candidates if c.name == RIVAL)
+        """The best of those that are clearly better than RIVAL, if waits beyond their bound count as in heats."""
+
+        def sternness(candidate: Candidate) -> float:
+            return float(max(candidate.wait / self.wait_bound, 1.0) ** STERN)
+
+        clear = [c for c in self.candidates if c.bound * sternness(c) < CLEARLY]
+        rival = next(c for c in self.candidates if c.name == RIVAL)
+        return min(clear, key=lambda c: c.score * sternness(c), default=rival)
 
 
-def search(
-    logs: Sequence[Log],
-    config: TrainingConfig,
-    folder: RunFolder,
-    clock: Clock,
-    told: Callable[[float], None],
-) -> list[Trial]:
-    """Return all trials, those of an earlier sitting included; each is in the folder as soon as it is done.
+class Competition:
+    """The logs of a run, prepared for trials."""
 
-    ``told`` is called after each trial with the best score so far. A seeded search asks for the same weights
-    again, so a resumed one answers from the folder until it comes to what is new.
+    def __init__(self, logs: Sequence[Log], config: TrainingConfig) -> None:
+        """Raises InputError if a family is chosen that there is not, or if the logs cannot be played."""
+        self._config = config
+        self._families = families_for(config.base_policy, config.families)
+        if config.begin is not None:
+            weights = weights_of_run(config.begin)
+            self._families = tuple(family.beginning_at(weights) for family in self._families)
+        self._grounds = [Ground(log, config) for log in logs]
+        self._rival = _heuristic(config.base_policy, RIVAL)
+
+    def search(self, folder: RunFolder, clock: Clock, told: Callable[[float], None]) -> None:
+        """Make trials until the clock is over; each is in the folder as soon as it is done.
+
+        ``told`` is called after each trial with the best score of its generation so far. A seeded search asks for the
+        same weights again, so a resumed one answers from the folder until it comes to what is new.
+        """
+        config = self._config
+        done = {(trial.family, trial.number): trial for trial in read_trials(folder)}
+        searches = [_Search(family, config.seed + i) for i, family in enumerate(self._families)]
+        for generation in itertools.count():
+            heat = None
+            best = np.inf
+            for search in searches:
+                for _ in range(GENERATION):
+                    number, weights = search.ask()
+                    trial = done.get((search.family.name, number))
+                    if trial is None:
+                        if clock.over:
+                            return
+                        heat = heat or Heat(self._grounds, self._rival, config, generation)
+                        score = heat.score(search.family.policy(config.base_policy, weights))
+                        trial = Trial(search.family.name, number, score, weights)
+                        clock.steps += 1
+                        _append(folder, clock, trial)
+                    search.tell(trial.score)
+                    best = min(best, trial.score)
+                    told(best)
+
+    def final(self, trials: Sequence[Trial]) -> Tuned:
+        """Return how what was found and the heuristics do on common windows of training and validation."""
+        config = self._config
+        policies = {name: _heuristic(config.base_policy, name) for name in HEURISTICS}
+        for family in self._families:
+            own = [trial for trial in trials if trial.family == family.name]
+            if own:
+                policies[family.name] = family.policy(config.base_policy, _found(own))
+        windows = [_final_windows(ground.log, config) for ground in self._grounds]
+        standings = np.exp(
+            np.log(
+                [
+                    _relative(
+                        [ground.outcome(policy, own) for policy in policies.values()], list(policies), own, config
+                    )
+                    for ground, own in zip(self._grounds, windows, strict=True)
+                ]
+            ).mean(axis=0)
+        )
+        candidates = [
+            Candidate(name, policy, *map(float, standing))
+            for (name, policy), standing in zip(policies.items(), standings, strict=True)
+        ]
+        best_first = sorted(candidates, key=lambda candidate: candidate.score)
+        return Tuned(best_first, sum(map(len, windows)), config.wait_bound)
+
+
+def _heuristic(base: Policy, name: str) -> Policy:
+    """Return a heuristic that knows what the formulas know: requests, or predictions where those are believed.
+
+    On a log without requests a heuristic by requests would know the truth.
     """
-    done = {(trial.family, trial.number): trial for trial in read_trials(folder)}
-    searches = [_Search(family, config.seed + i) for i, family in enumerate(families_for(config.base_policy))]
-    best = min((trial.score for trial in done.values()), default=np.inf)
-    trials: list[Trial] = []
-    for generation in itertools.count():
-        panel = None
-        for search in searches:
-            for _ in range(GENERATION):
-                number, weights = search.ask()
-                trial = done.get((search.family.name, number))
-                if trial is None:
-                    if clock.over:
-                        return trials
-                    panel = panel or _training_panel(logs, config, generation)
-                    policy = search.family.policy(config.base_policy, weights)
-                    score = panel.score(judge_of(policy, config.objective))
-                    trial = Trial(search.family.name, number, score, weights)
-                    clock.steps += 1
-                    _append(folder, clock, trial)
-                search.tell(trial.score)
-                trials.append(trial)
-                best = min(best, trial.score)
-                told(best)
-    return trials
+    if base.estimate == "predicted":
+        return base.model_copy(update={"ordering": name})
+    return without_prediction(base, name)
 
 
-def final(logs: Sequence[Log], config: TrainingConfig, trials: Sequence[Trial]) -> Tuned:
-    """Return how the best trials and the heuristics do on common windows of training and validation."""
-    policies = {name: without_prediction(config.base_policy, name) for name in HEURISTICS}
-    for family in families_for(config.base_policy):
-        own = sorted((trial for trial in trials if trial.family == family.name), key=lambda trial: trial.score)
-        for trial in own[:FINALISTS]:
-            policies[f"{family.name} {trial.number}"] = family.policy(config.base_policy, trial.weights)
-    windows = [_final_windows(log, config) for log in logs]
-    judges = [judge_of(policy, config.objective) for policy in policies.values()]
-    of_logs = [
-        _relative(np.stack([judge(log, own) for judge in judges], axis=1), list(policies).index(RIVAL), own, config)
-        for log, own in zip(logs, windows, strict=True)
-    ]
-    scores, bounds = np.exp(np.log(of_logs).mean(axis=0)).T
-    candidates = [
-        Candidate(name, policy, float(score), float(bound))
-        for (name, policy), score, bound in zip(policies.items(), scores, bounds, strict=True)
-    ]
-    return Tuned(sorted(candidates, key=lambda candidate: candidate.score), sum(map(len, windows)))
+def _found(trials: list[Trial]) -> dict[str, float]:
+    """Return the mean weights of the last whole generations of one family."""
+    whole = max(len(trials) // GENERATION * GENERATION, 1)
+    latest = trials[max(whole - LATEST * GENERATION, 0) : whole]
+    return {name: float(np.mean([trial.weights[name] for trial in latest])) for name in trials[0].weights}
 
 
 def _final_windows(log: Log, config: TrainingConfig) -> list[Window]:
     """Return windows of both parts, about as many of each as it has jobs, in order of time."""
-    _, last = log.bounds("train")
-    drawn = log.draw("train", config.final_windows, config.validation_length, config.seed)
-    share = (log.bounds("validation")[1] - last) / last
-    count = max(1, round(config.final_windows * share))
-    return drawn + log.draw("validation", count, config.validation_length, config.seed)
+    first, last = log.bounds("train")
+    first += int(config.skip * (last - first))
+    drawn = log.draw("train", config.final_windows, config.window_length, config.seed, config.skip)
+    begin, end = log.bounds("validation")
+    if end - begin < config.window_length:
+        return drawn
+    count = max(1, round(config.final_windows * (end - begin) / (last - first)))
+    return drawn + log.draw("validation", count, config.window_length, config.seed)
 
 
-def _relative(values: Floats, rival: int, windows: list[Window], config: TrainingConfig) -> list[tuple[float, float]]:
-    """Return each candidate's ratio to the rival and its upper bound; ``values`` is (windows, candidates)."""
-    if METRICS[config.objective].better == "higher":
-        values = 1 / values
+def _relative(
+    outcomes: list[Outcome], names: list[str], windows: list[Window], config: TrainingConfig
+) -> list[tuple[float, float, float]]:
+    """Return each candidate's ratio to RIVAL, its upper bound, and the ratio of the mean waits."""
+    values = np.stack([outcome.values for outcome in outcomes], axis=1)
+    rival = outcomes[names.index(RIVAL)]
     block = overlap(windows)
     weights = resample(len(windows), block, RESAMPLES, np.random.default_rng(config.seed))
-    found = ratios(values, values[:, rival], weights, block)
-    return [(ratio.value, ratio.high if np.isfinite(ratio.high) else np.inf) for ratio in found]
+    found = ratios(values, rival.values, weights, block)
+    waits = [(outcome.wait.mean() + 1.0) / (rival.wait.mean() + 1.0) for outcome in outcomes]
+    return [
+        (ratio.value, ratio.high if np.isfinite(ratio.high) else np.inf, float(wait))
+        for ratio, wait in zip(found, waits, strict=True)
+    ]
+
+
+def weights_of_run(folder: str | Path) -> dict[str, float]:
+    """Return the weights of the formula that a run has tuned. Raises InputError if there are none."""
+    weights: dict[str, float] = policy_of_run(f"{PREFIX}{folder}").get("parameters", {})
+    if not weights:
+        raise InputError(f"begin {folder}: expected the folder of a formula with weights, found none")
+    return weights
 
 
 def read_trials(folder: RunFolder) -> list[Trial]:
@@ -159,18 +214,21 @@ def read_trials(folder: RunFolder) -> list[Trial]:
 
 
 class _Search:
-    """CMA-ES over the weights of one family; the first trial is the centre of the ranges."""
+    """CMA-ES over the weights of one family."""
 
     def __init__(self, family: Family, seed: int) -> None:
         import optuna
 
         self.family = family
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.CmaEsSampler(seed=seed, popsize=GENERATION)
+        with warnings.catch_warnings():  # x0 is announced to go in Optuna 6
+            warnings.simplefilter("ignore", FutureWarning)
+            sampler = optuna.samplers.CmaEsSampler(x0=dict(family.begin), seed=seed, popsize=GENERATION)
         self._study = optuna.create_study(sampler=sampler)
-        self._study.enqueue_trial(family.centre)
+        self._study.enqueue_trial(dict(family.begin))
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
-            name: optuna.distributions.FloatDistribution(*ends) for name, ends in family.ranges.items()
+            name: optuna.distributions.FloatDistribution(weight.low, weight.high)
+            for name, weight in family.weights.items()
         }
         self._asked: optuna.Trial | None = None
 
@@ -183,13 +241,6 @@ class _Search:
         """Give the score of the trial asked for last."""
         assert self._asked is not None
         self._study.tell(self._asked, score)
-
-
-def _training_panel(logs: Sequence[Log], config: TrainingConfig, generation: int) -> Panel:
-    """Return the panel of one generation: windows drawn anew from the training part."""
-    seed = int(np.random.SeedSequence([config.seed, generation]).generate_state(1)[0])
-    windows = [log.draw("train", config.training_windows, config.window_length, seed) for log in logs]
-    return panel_against(logs, windows, config.base_policy, config.objective, (RIVAL,))[0]
 
 
 def _append(folder: RunFolder, clock: Clock, trial: Trial) -> None:

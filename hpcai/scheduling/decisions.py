@@ -215,7 +215,7 @@ def _fill_window(st: State, de: Decision, now: float) -> None:
         position += 1
         if position >= s.leaves:
             break
-        if st.tree[s.leaves + position].bulk == UNBOUNDED:
+        if st.tree[s.leaves + position].needs == UNBOUNDED:
             position = next_waiting(st, position)
 
 
@@ -232,5 +232,5 @@ def decide(st: State, de: Decision, action: int, now: float) -> None:
     elif not _try_to_start(st, position, now):
         _have_head(st, de, position, now)
         return
-    if st.tree[1].bulk > free_capacity(st):
+    if st.tree[1].needs > free_capacity(st):
         _end_pass(st, de)

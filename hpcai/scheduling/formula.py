@@ -68,6 +68,7 @@ _UNARY: Final = {
     "abs": 8,
     "floor": 9,
     "ceil": 10,
+    "tanh": 11,
 }
 _BINARY: Final = {
     "+": 20, "-": 21, "*": 22, "/": 23, "**": 24, "%": 25, "min": 26, "max": 27,
@@ -92,6 +93,20 @@ class Formula:
     dynamic: bool  # changes while a job waits
     needs_usage: bool
     needs_prediction: bool
+
+    def followed_by(self, other: Formula) -> Formula:
+        """Return the programs of both, one behind the other, to be run apart."""
+        moved = other.program.copy()
+        moved[moved[:, 0] == _CONSTANT, 1] += len(self.constants)
+        return Formula(
+            text=f"{self.text}; {other.text}",
+            program=np.concatenate((self.program, moved)),
+            constants=np.concatenate((self.constants, other.constants)),
+            depth=max(self.depth, other.depth),
+            dynamic=self.dynamic or other.dynamic,
+            needs_usage=self.needs_usage or other.needs_usage,
+            needs_prediction=self.needs_prediction or other.needs_prediction,
+        )
 
 
 class _Compiler:
@@ -182,7 +197,7 @@ def parse_formula(text: str, parameters: dict[str, float] | None = None) -> Form
 
     The language: numbers, the variables above, ``+ - * / ** %``, comparisons (1 or 0), ``a if c else b``,
     ``where(c, a, b)``, ``min``, ``max``, ``log``, ``log2``, ``log10``, ``sqrt``, ``exp``, ``abs``, ``floor``,
-    ``ceil``. Raises InputError on anything else.
+    ``ceil``, ``tanh``. Raises InputError on anything else.
     """
     compiler = _Compiler(text, parameters or {})
     try:
@@ -298,8 +313,10 @@ def _apply_unary(operation: int, x: NDArray[np.float64], n: int) -> None:
             x[i] = abs(x[i])
         elif operation == 9:
             x[i] = np.floor(x[i])
-        else:
+        elif operation == 10:
             x[i] = np.ceil(x[i])
+        else:
+            x[i] = np.tanh(x[i])
 
 
 @jit

@@ -76,10 +76,15 @@ class Histories(NamedTuple):
     histories: NDArray[np.void]  # HISTORY (K,)
 
 
+def who(jobs: pd.DataFrame) -> pd.Series[str]:
+    """Return whose history each job adds to: its user, or its tenant where the log names no user."""
+    user = jobs["user"].astype(str)
+    return user.where(user != "", jobs["tenant"].astype(str))
+
+
 def make_histories(jobs: pd.DataFrame) -> Histories:
     """Return empty histories for the jobs of a canonical table."""
-    columns = ["user", "group", "queue", "processors", "gpus", "requested_time"]
-    user, group, queue = (pd.factorize(jobs[name])[0] for name in columns[:3])
+    user, group, queue = (pd.factorize(column)[0] for column in (who(jobs), jobs["group"], jobs["queue"]))
     processors, gpus = jobs["processors"].to_numpy(np.float64), jobs["gpus"].to_numpy(np.float64)
     requested = np.nan_to_num(jobs["requested_time"].to_numpy(np.float64), nan=np.inf)
     own, first = _number(user, group, queue, processors, gpus, requested)

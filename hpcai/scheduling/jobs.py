@@ -24,10 +24,8 @@ JOB = np.dtype(
         ("run", "f8"),  # s, as it will run
         ("estimate", "f8"),  # s, as the scheduler believes
         ("size", "i8"),  # processors; on a machine counted by node: tasks
-        (
-            "bulk",
-            "i8",
-        ),  # what the queue prunes by: processors; by node, thousandths of GPUs (CPUs) of all tasks
+        ("bulk", "i8"),  # processors; by node, thousandths of GPUs (CPUs) of all tasks
+        ("needs", "i8"),  # what must be free for it to start, in the unit of bulk: that and its headroom
         ("cpu", "i8"),  # thousandths of a CPU, each task
         ("memory", "i8"),  # bytes, each task
         ("gpu", "i8"),  # thousandths of a GPU, each task: a multiple of 1000, or below 1000 a share of one
@@ -204,6 +202,7 @@ def job_array(jobs: pd.DataFrame, machine: Machine, policy: Policy) -> NDArray[n
         array["bulk"] *= array["gpu" if machine.total_gpus else "cpu"]
         array["shape"] = _shapes(need)
         array["entries"] = np.concatenate(([0], np.cumsum(need.size)[:-1])) if len(jobs) else 0
+    array["needs"] = array["bulk"]
     array["after"] = -1
     if policy.dependencies:
         row = pd.Series(np.arange(len(jobs)), index=jobs["job_id"].to_numpy())

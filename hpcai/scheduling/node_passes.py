@@ -53,11 +53,17 @@ def reserve_nodes(st: State, now: float) -> None:
 def pass_nodes(st: State, now: float) -> None:
     """The pass without a profile: none and EASY, no reservations."""
     head = next_waiting(st, 0)
-    while head >= 0 and place(st, st.room, st.jobs[st.places[head].job]):
+    while head >= 0 and _place_with_headroom(st, st.jobs[st.places[head].job]):
         start_tasks(st, head, now)
         head = next_waiting(st, head + 1)
     if head >= 0 and st.scalars[0].backfill != NO_BACKFILL:
         backfill_nodes(st, head, head + 1, now)
+
+
+@jit
+def _place_with_headroom(st: State, job: Any) -> bool:
+    """Place ``job`` on the nodes; return whether it fits and what it needs is free."""
+    return bool(job.needs <= free_on_nodes(st) and place(st, st.room, job))
 
 
 @jit
@@ -77,6 +83,8 @@ def backfill_nodes(st: State, head: int, position: int, now: float) -> None:
             return
         looked += 1
         job = st.jobs[st.places[position].job]
+        if job.needs > free_on_nodes(st):
+            continue
         failed = st.failed[job.shape]
         # Within a pass what is free only shrinks, so a shape that did not fit does not fit later; and until the
         # next start a shape is put on the same nodes, so if they were not in the extra, they still are not.
@@ -100,13 +108,15 @@ def reserve_head_nodes(st: State, j: int, now: float) -> float:
     fits = 0
     for i in range(room.shape[0]):
         fits += tasks_on(st, room, i, job)
+    free = free_on_nodes(st)
     shadow = now
     r = s.running - 1
     while r >= 0:
         end = max(now, st.running[r].end)
-        if fits >= job.size and end > shadow:
+        if fits >= job.size and free >= job.needs and end > shadow:
             break
         shadow = end
+        free += st.jobs[st.running[r].job].bulk
         fits += _release(st, room, st.jobs[st.running[r].job], job)
         r -= 1
     place(st, room, job)
@@ -139,7 +149,7 @@ def fits_on_nodes(st: State, j: int, now: float) -> bool:
     """Return whether job ``j`` could start now; its entries then name the nodes."""
     if st.scalars[0].use_profile:
         return bool(place_now(st, st.jobs[j], now))
-    return bool(place(st, st.room, st.jobs[j]))
+    return bool(_place_with_headroom(st, st.jobs[j]))
 
 
 @jit

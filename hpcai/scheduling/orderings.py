@@ -5,6 +5,7 @@ r stands for the requested time, n for the size, s for the submit time and w for
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from hpcai.errors import InputError
@@ -69,15 +70,24 @@ def parse_ordering(name: str, parameters: dict[str, float]) -> Formula:
     return parse_formula(ORDERINGS[name], {**defaults, **parameters})
 
 
-def ordering_of(policy: Policy) -> Formula:
-    """Return the formula of a policy's ordering.
+def formulas_of(policy: Policy) -> tuple[Formula, Formula | None]:
+    """Return the formulas of a policy's ordering and of its headroom, if it has one.
 
-    Raises InputError if there is no such ordering, or if the policy asks for predictions and has no predictor.
+    Raises InputError if there is no such ordering, if a formula cannot be read, or if the policy asks for predictions
+    and has no predictor.
     """
-    formula = parse_ordering(policy.ordering, policy.parameters)
+    headroom = parse_formula(policy.headroom, policy.parameters) if policy.headroom else None
+    of_headroom = set(re.findall(r"\w+", policy.headroom or ""))
+    own = {
+        name: value
+        for name, value in policy.parameters.items()
+        if policy.ordering.startswith("expr:") or name not in of_headroom
+    }
+    ordering = parse_ordering(policy.ordering, own)
     if policy.predictor == "none":
-        if formula.needs_prediction:
-            raise InputError(f"ordering {policy.ordering!r}: predicted run times need a predictor, found none")
+        for what, text, formula in (("ordering", policy.ordering, ordering), ("headroom", policy.headroom, headroom)):
+            if formula is not None and formula.needs_prediction:
+                raise InputError(f"{what} {text!r}: predicted run times need a predictor, found none")
         if policy.estimate == "predicted":
             raise InputError("estimate 'predicted': needs a predictor, found none")
-    return formula
+    return ordering, headroom

@@ -14,7 +14,8 @@ class Policy(BaseModel):
     """Everything that decides a schedule once the jobs and the machine are given (docs/semantics.md).
 
     ``ordering`` is the name of an ordering (:mod:`hpcai.scheduling.orderings`) or ``expr:`` followed by a
-    formula. ``parameters`` are the formula's named constants, such as multifactor's weights. ``predictor`` is
+    formula. ``headroom`` is a formula for the share of the machine (0..1) that must stay free beside a job when it
+    starts. ``parameters`` are the formulas' named constants, such as multifactor's weights. ``predictor`` is
     ``none``, ``tsafrir``, ``actual`` (a perfect one) or the path of a file that ``hpcai train runtime`` wrote.
     ``network`` is the path of a file that ``hpcai train scheduling`` wrote: it then decides who is next, and the
     ordering says which jobs it is asked about.
@@ -24,6 +25,7 @@ class Policy(BaseModel):
 
     ordering: str = "fcfs"
     backfill: Backfill = "easy"
+    headroom: Annotated[str, Field(min_length=1)] | None = None
     predictor: Annotated[str, Field(min_length=1)] = "none"
     estimate: Estimate = "requested"
     estimate_multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0

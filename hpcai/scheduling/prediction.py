@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.expected_ends import settle
 from hpcai.scheduling.formula import FIRST_PREDICTED, REMAINING_TIME, REQUESTED_TIME
-from hpcai.scheduling.history import Histories, live_through, make_histories, note_end, recorded_events
+from hpcai.scheduling.history import Histories, live_through, make_histories, note_end, recorded_events, who
 from hpcai.scheduling.history import note_start as _note_start
 from hpcai.scheduling.history import note_submission as _note_submission
 from hpcai.scheduling.policy import Policy
@@ -56,7 +56,7 @@ def make_prediction(jobs: pd.DataFrame, policy: Policy, past: pd.DataFrame | Non
     n = len(jobs)
     histories = make_histories(jobs)
     if past is not None and n and len(past):
-        known = past[past["user"].isin(jobs["user"].unique())]
+        known = past[who(past).isin(who(jobs).unique())]
         everyone = pd.concat([jobs, known], ignore_index=True)
         histories = make_histories(everyone)
         events = recorded_events(everyone.iloc[n:], before=float(jobs["submit"].min()))

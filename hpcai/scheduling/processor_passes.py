@@ -44,7 +44,7 @@ def reserve_processors(st: State, now: float) -> None:
 def _start_front(st: State, now: float) -> int:
     """Start jobs from the front while they fit; return the position of the first that does not, or -1."""
     position = next_waiting(st, 0)
-    while position >= 0 and st.jobs[st.places[position].job].size <= free_processors(st):
+    while position >= 0 and st.jobs[st.places[position].job].needs <= free_processors(st):
         start_job(st, position, now)
         position = next_waiting(st, position + 1)
     return position
@@ -62,7 +62,7 @@ def pass_processors(st: State, now: float) -> None:
 def backfill_processors(st: State, head: int, position: int, now: float) -> None:
     """Start, in order from ``position`` on, the jobs that do not delay the job at ``head``."""
     s = st.scalars[0]
-    if st.tree[1].bulk > free_processors(st):
+    if st.tree[1].needs > free_processors(st):
         return
     shadow, extra = reserve_head(st, st.places[head].job, now)
     slack = with_tolerance(shadow - now)
@@ -76,11 +76,11 @@ def backfill_processors(st: State, head: int, position: int, now: float) -> None
             return
         looked += 1
         job = st.jobs[st.places[position].job]
-        if job.size > free:
+        if job.needs > free:
             continue
         if now + job.estimate <= shadow:
             start_job(st, position, now)
-        elif job.size <= extra:
+        elif job.needs <= extra:
             extra -= job.size
             start_job(st, position, now)
 
@@ -89,34 +89,34 @@ def backfill_processors(st: State, head: int, position: int, now: float) -> None
 def reserve_head(st: State, j: int, now: float) -> tuple[float, int]:
     """Return the shadow time of job ``j`` and the extra: processors that will then be free beyond its own."""
     s = st.scalars[0]
-    size = st.jobs[j].size
+    needs = st.jobs[j].needs
     free = s.total - s.used
     r = s.running - 1
     shadow = now
     while r >= 0:
         end = max(now, st.running[r].end)
-        if free >= size and end > shadow:
+        if free >= needs and end > shadow:
             break
         shadow = end
         free += st.jobs[st.running[r].job].size
         r -= 1
-    return shadow, free - size
+    return shadow, free - needs
 
 
 @jit
 def fits_on_processors(st: State, j: int, now: float) -> bool:
     """Return whether job ``j`` could start now."""
     job = st.jobs[j]
-    if job.size > free_processors(st):
+    if job.needs > free_processors(st):
         return False
-    return not st.scalars[0].use_profile or bool(fits_now(st, job.estimate, job.size))
+    return not st.scalars[0].use_profile or bool(fits_now(st, job.estimate, job.needs))
 
 
 @jit
 def beside_on_processors(st: State, j: int, shadow: float, extra: int, now: float) -> bool:
     """Return whether job ``j``, which fits, would leave the head its place."""
     job = st.jobs[j]
-    return bool(now + job.estimate <= shadow or job.size <= extra)
+    return bool(now + job.estimate <= shadow or job.needs <= extra)
 
 
 @jit
@@ -131,7 +131,7 @@ def join_beside_on_processors(st: State, position: int, shadow: float, extra: in
 def start_if_free(st: State, position: int, now: float) -> bool:
     """Start the job at ``position`` if it fits now, in fact and in the profile; return whether it did."""
     job = st.jobs[st.places[position].job]
-    if job.size > free_processors(st) or not fits_now(st, job.estimate, job.size):
+    if job.needs > free_processors(st) or not fits_now(st, job.estimate, job.needs):
         return False
     take(st, now, job.estimate, job.size)
     start_job(st, position, now)
@@ -142,7 +142,7 @@ def start_if_free(st: State, position: int, now: float) -> bool:
 def place_later(st: State, position: int, now: float) -> None:
     """Give the job at ``position`` the earliest place in the profile."""
     job = st.jobs[st.places[position].job]
-    take(st, find(st, job.estimate, job.size), job.estimate, job.size)
+    take(st, find(st, job.estimate, job.needs), job.estimate, job.needs)
 
 
 @jit
@@ -150,11 +150,11 @@ def next_candidate(st: State, position: int, now: float) -> int:
     """Return the first position from ``position`` on whose job still fits now, in fact and in the profile."""
     room = free_processors(st)
     # Not even the smallest could stay longer than this: the tree then passes over the long jobs of a deep queue.
-    slack = with_tolerance(free_for(st, st.tree[1].bulk))
+    slack = with_tolerance(free_for(st, st.tree[1].needs))
     position = next_fit(st, position, room, slack, -1)
     while position >= 0:
         job = st.jobs[st.places[position].job]
-        if fits_now(st, job.estimate, job.size):
+        if fits_now(st, job.estimate, job.needs):
             return position
         position = next_fit(st, position + 1, room, slack, -1)
     return -1

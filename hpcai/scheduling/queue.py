@@ -1,7 +1,7 @@
 """The queue as a tournament tree over positions: find the next job that could run without walking past all others.
 
-Leaf p holds the bulk (processors, or GPUs) and the estimate of the job at position p of the order, or (huge, inf)
-when nobody waits there; an inner node holds the minima below it. The next waiting job from a position on that is
+Leaf p holds what the job at position p of the order needs (processors, or GPUs) and its estimate, or (huge, inf) when
+nobody waits there; an inner node holds the minima below it. The next waiting job from a position on that is
 small enough, and either small or short enough, is found in about log n steps, so that a queue of a hundred thousand
 costs hardly more than one of ten. A static ordering fixes every job's position once; a dynamic one lays the tree
 anew at each pass.
@@ -15,6 +15,7 @@ import numpy as np
 
 from hpcai.scheduling._jit import jit
 from hpcai.scheduling.formula import SUBMIT, evaluate
+from hpcai.scheduling.headroom import needed
 from hpcai.scheduling.kinds import if_predicting
 from hpcai.scheduling.prediction import note_submission, predict_waiting
 from hpcai.scheduling.state import DECAYED_USE, UNBOUNDED, State
@@ -24,18 +25,18 @@ _predict_waiting = if_predicting(predict_waiting)
 
 
 @jit
-def _set_leaf(st: State, position: int, bulk: int, estimate: float) -> None:
+def _set_leaf(st: State, position: int, needs: int, estimate: float) -> None:
     k = st.scalars[0].leaves + position
-    st.tree[k].bulk = bulk
+    st.tree[k].needs = needs
     st.tree[k].estimate = estimate
     k >>= 1
     while k >= 1:
         left, right = st.tree[2 * k], st.tree[2 * k + 1]
-        smallest = min(left.bulk, right.bulk)
+        smallest = min(left.needs, right.needs)
         shortest = min(left.estimate, right.estimate)
-        if st.tree[k].bulk == smallest and st.tree[k].estimate == shortest:
+        if st.tree[k].needs == smallest and st.tree[k].estimate == shortest:
             break
-        st.tree[k].bulk = smallest
+        st.tree[k].needs = smallest
         st.tree[k].estimate = shortest
         k >>= 1
 
@@ -49,7 +50,7 @@ def enqueue(st: State, j: int, now: float) -> None:
         st.features[SUBMIT, j] = now  # differs from what was recorded if it had to wait for another job
         st.queue[s.waiting] = j
     else:
-        _set_leaf(st, st.places[j].position, st.jobs[j].bulk, st.jobs[j].estimate)
+        _set_leaf(st, st.places[j].position, st.jobs[j].needs, st.jobs[j].estimate)
     s.waiting += 1
     _note_submission(st, j, now)
 
@@ -65,7 +66,7 @@ def dequeue(st: State, position: int) -> None:
 def next_fit(st: State, position: int, room: int, slack: float, extra: int) -> int:
     """Return the first waiting position from ``position`` on with a job that could be backfilled, or -1.
 
-    Its job is no larger than ``room`` and, besides, no larger than ``extra`` or its estimate within ``slack``.
+    Its job needs no more than ``room`` and, besides, no more than ``extra`` or its estimate is within ``slack``.
     """
     leaves = st.scalars[0].leaves
     if position >= leaves:
@@ -73,7 +74,7 @@ def next_fit(st: State, position: int, room: int, slack: float, extra: int) -> i
     k = leaves + position
     while True:
         node = st.tree[k]
-        if node.bulk <= room and (node.bulk <= extra or node.estimate <= slack):
+        if node.needs <= room and (node.needs <= extra or node.estimate <= slack):
             if k >= leaves:
                 return int(k - leaves)
             k *= 2
@@ -99,13 +100,13 @@ def next_waiting(st: State, position: int) -> int:
 
 @jit
 def smallest_waiting(st: State) -> int:
-    """Return the bulk of the smallest waiting job, before or without the tree being laid; huge if nobody waits."""
+    """Return the least that a waiting job needs, before or without the tree being laid; huge if nobody waits."""
     s = st.scalars[0]
     if not s.dynamic:
-        return int(st.tree[1].bulk)
+        return int(st.tree[1].needs)
     smallest = UNBOUNDED
     for q in range(s.waiting):
-        smallest = min(smallest, st.jobs[st.queue[q]].bulk)
+        smallest = min(smallest, st.jobs[st.queue[q]].bulk)  # the headroom may be less at this pass
     return smallest
 
 
@@ -117,7 +118,15 @@ def lay_order(st: State, now: float) -> None:
     if st.usage.shape[1] > 0:  # the ordering reads it
         _load_usage(st, now)
     _predict_waiting(st, now)
-    evaluate(st.program, st.constants, st.features, st.queue, n, now, st.submit, st.usage, st.keys)
+    steps = s.ordering_steps
+    if steps < st.program.shape[0]:
+        program = st.program[steps:]
+        evaluate(program, st.constants, st.features, st.queue, n, now, st.submit, st.usage, st.keys)
+        for q in range(n):
+            j = st.queue[q]
+            st.jobs[j].needs = needed(st.jobs[j].bulk, st.keys[0, q], s.total)
+    program = st.program[:steps]
+    evaluate(program, st.constants, st.features, st.queue, n, now, st.submit, st.usage, st.keys)
     for q in range(n):
         st.places[q].job = st.queue[q]
         st.places[q].key = st.keys[0, q]
@@ -129,13 +138,13 @@ def lay_order(st: State, now: float) -> None:
     for position in range(n):
         j = st.places[position].job
         st.queue[position] = j  # nearly in order the next time
-        st.tree[leaves + position].bulk = st.jobs[j].bulk
+        st.tree[leaves + position].needs = st.jobs[j].needs
         st.tree[leaves + position].estimate = st.jobs[j].estimate
     for position in range(n, leaves):
-        st.tree[leaves + position].bulk = UNBOUNDED
+        st.tree[leaves + position].needs = UNBOUNDED
         st.tree[leaves + position].estimate = np.inf
     for k in range(leaves - 1, 0, -1):
-        st.tree[k].bulk = min(st.tree[2 * k].bulk, st.tree[2 * k + 1].bulk)
+        st.tree[k].needs = min(st.tree[2 * k].needs, st.tree[2 * k + 1].needs)
         st.tree[k].estimate = min(st.tree[2 * k].estimate, st.tree[2 * k + 1].estimate)
 
 
@@ -182,7 +191,7 @@ def hide(st: State, position: int) -> None:
 def show(st: State, position: int) -> None:
     """Undo :func:`hide`."""
     job = st.jobs[st.places[position].job]
-    _set_leaf(st, position, job.bulk, job.estimate)
+    _set_leaf(st, position, job.needs, job.estimate)
 
 
 @jit

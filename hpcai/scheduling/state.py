@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling.formula import evaluate_static
+from hpcai.scheduling.headroom import check_headroom, with_headroom
 from hpcai.scheduling.jobs import MILLI, features, job_array, node_capacity, predicted_features
-from hpcai.scheduling.orderings import ordering_of
+from hpcai.scheduling.orderings import formulas_of
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.prediction import Prediction, make_prediction
 
@@ -38,7 +39,8 @@ SCALARS = np.dtype(
         ("leaves", "i8"),  # of the queue tree: a power of two
         ("backfill", "i8"),
         ("depth", "i8"),  # backfill_depth
-        ("dynamic", "i8"),  # the ordering is evaluated anew at each pass
+        ("dynamic", "i8"),  # ordering and headroom are evaluated anew at each pass
+        ("ordering_steps", "i8"),  # of the program; the rest is that of the headroom
         ("usage", "i8"),  # NO_USE, PRESENT_USE or DECAYED_USE
         ("use_profile", "i8"),  # the pass needs a profile: conservative, or there are reservations
         ("blocks", "i8"),  # of the profile of processors
@@ -52,7 +54,7 @@ SCALARS = np.dtype(
     align=True,
 )
 RUNNING = np.dtype([("end", "f8"), ("job", "i8")], align=True)  # end: expected, start + estimate
-LEAF = np.dtype([("bulk", "i8"), ("estimate", "f8")], align=True)  # minima below a node of the queue tree
+LEAF = np.dtype([("needs", "i8"), ("estimate", "f8")], align=True)  # minima below a node of the queue tree
 PLACE = np.dtype(
     [
         ("job", "i8"),  # [position].job: who waits there
@@ -100,10 +102,10 @@ class State(NamedTuple):
     tree: NDArray[np.void]  # LEAF (2 * leaves,)
     running: NDArray[np.void]  # RUNNING (n,), latest expected end first
     accounts: NDArray[np.void]  # ACCOUNT (A + 1,), the last is the machine's total
-    program: NDArray[np.int64]
+    program: NDArray[np.int64]  # of the ordering, then of the headroom
     constants: NDArray[np.float64]
     features: NDArray[np.float64]  # (v, n); (v, 0) for a static ordering
-    keys: NDArray[np.float64]  # (stack, n) room to evaluate the ordering in
+    keys: NDArray[np.float64]  # (stack, n) room to evaluate the formulas in
     usage: NDArray[np.float64]  # (2, n) by place in the queue, see formula.evaluate
     steps: NDArray[np.void]  # STEP (blocks * BLOCK_WIDTH,) the profile, if one is used
     blocks: NDArray[np.void]  # BLOCK (blocks,)
@@ -141,12 +143,15 @@ def make_state(
     """
     n = len(jobs)
     array = job_array(jobs, machine, policy)
-    formula = ordering_of(policy)
+    ordering, headroom = formulas_of(policy)
+    formula = ordering.followed_by(headroom) if headroom else ordering
     static = np.concatenate((features(jobs, machine, policy, array), predicted_features(array)))
     predicts = policy.learns and (observed or formula.needs_prediction or policy.estimate == "predicted")
     dynamic = formula.dynamic or policy.dependencies or predicts
     windows = _windows(machine)
     use_profile = profile or policy.backfill == "conservative" or len(windows) > 0
+    if headroom:
+        check_headroom(machine, use_profile)
     leaves = 1 << max(n - 1, 0).bit_length()
 
     profile_length = 3 * n + 2 * len(windows) + 2 if use_profile else 0
@@ -159,19 +164,22 @@ def make_state(
     scalars["backfill"] = BACKFILL[policy.backfill]
     scalars["depth"] = policy.backfill_depth or UNBOUNDED
     scalars["dynamic"] = dynamic
+    scalars["ordering_steps"] = len(ordering.program)
     scalars["usage"] = DECAYED_USE if formula.needs_usage else PRESENT_USE if observed else NO_USE
     scalars["use_profile"] = use_profile
     scalars["capacity"] = scalars["total"] / (MILLI if machine.by_node else 1)
     scalars["accounts"] = int(array["account"].max(initial=-1)) + 1
     scalars["half_life"] = policy.usage_half_life
 
+    if headroom and not dynamic:
+        array["needs"] = with_headroom(array, evaluate_static(headroom, static), int(scalars["total"][0]))
     places = np.zeros(n, dtype=PLACE)
     if not dynamic:
         # Stable: equal values keep the table's order, which is that of submission.
-        places["job"] = np.argsort(evaluate_static(formula, static), kind="stable")
+        places["job"] = np.argsort(evaluate_static(ordering, static), kind="stable")
         places["position"][places["job"]] = np.arange(n)
     tree = np.zeros(2 * leaves, dtype=LEAF)
-    tree["bulk"] = UNBOUNDED
+    tree["needs"] = UNBOUNDED
     tree["estimate"] = np.inf
     return State(
         scalars=scalars,

@@ -28,11 +28,12 @@ from hpcai.scheduling.decisions import (
 )
 from hpcai.scheduling.features import observe, traits
 from hpcai.scheduling.formula import evaluate_static
+from hpcai.scheduling.headroom import with_headroom
 from hpcai.scheduling.history import Histories
 from hpcai.scheduling.jobs import features, job_array, predicted_features
 from hpcai.scheduling.kinds import by_kind, if_predicting
 from hpcai.scheduling.nodes import copy_room
-from hpcai.scheduling.orderings import ordering_of
+from hpcai.scheduling.orderings import formulas_of
 from hpcai.scheduling.passes import schedule
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.prediction import Prediction, make_prediction
@@ -155,13 +156,15 @@ class Episodes:
         length: int,
         firsts: NDArray[np.int64] | None = None,
         origin: float = float("nan"),
+        believe: bool = False,
     ) -> None:
         """Lay out windows of ``length`` jobs that begin at the rows ``firsts`` of ``jobs``; by default at any.
 
         ``jobs`` are replayable on ``machine`` and sorted by submit; a predictor learns from those before a window.
-        ``origin`` is the Unix time of second 0. Raises InputError if they cannot be played.
+        ``origin`` is the Unix time of second 0. ``believe`` that jobs without a requested time take their run time,
+        as replays do, since nobody looks at it. Raises InputError if they cannot be played.
         """
-        check_setting(setting, jobs)
+        check_setting(setting, jobs if not believe else jobs.iloc[:0])
         if not 1 <= length <= len(jobs):
             raise InputError(f"window of {length} jobs: expected 1 to {len(jobs)}, the jobs there are")
         self.machine, self.setting, self.length = machine, setting, length
@@ -172,13 +175,16 @@ class Episodes:
         array = job_array(jobs, machine, policy)
         weight = tenant_weights(jobs, setting.reward)
         static = np.concatenate((features(jobs, machine, policy, array), predicted_features(array)))
-        formula = ordering_of(policy)
+        ordering, headroom = formulas_of(policy)
         self._state = make_state(jobs.iloc[:length], machine, policy, observed=True)
+        scalars = self._state.scalars[0]
+        if headroom and not headroom.dynamic:  # at the first pass already
+            array["needs"] = with_headroom(array, evaluate_static(headroom, static), int(scalars["total"]))
         self.pool = Pool(
             firsts=firsts,
             jobs=array,
             static=static,
-            keys=np.zeros(len(jobs)) if formula.dynamic else evaluate_static(formula, static),
+            keys=np.zeros(len(jobs)) if scalars["dynamic"] else evaluate_static(ordering, static),
             cost=costs(array["run"], weight, setting.reward),
             weight=weight,
             trait=traits(jobs, machine, policy, static, setting.classes),
@@ -266,17 +272,17 @@ def load(lane: Lane, pool: Pool, window: int) -> None:
         ep.cost[i].grace = pool.cost[first + i].grace
     span = max(pool.jobs[first + n - 1].submit - pool.jobs[first].submit, 1.0)
     e.idle_rate = e.idle_weight / span
-    _rewind(lane, pool)
+    rewind(lane, pool, first)
     if e.relative:
         _follow_heuristic(lane)
-        _rewind(lane, pool)
+        rewind(lane, pool, first)
 
 
 @jit
-def _rewind(lane: Lane, pool: Pool) -> None:
-    """Put the replay's own arrays back to before the first event of the window."""
+def rewind(lane: Lane, pool: Pool, first: int) -> None:
+    """Put the replay's own arrays back to before the first event of the window that begins at row ``first``."""
     st, e = lane.state, lane.episode.scalars[0]
-    n, first = st.jobs.shape[0], pool.firsts[e.window]
+    n = st.jobs.shape[0]
     for i in range(n):
         st.jobs[i] = pool.jobs[first + i]
         st.start[i] = np.nan
@@ -295,7 +301,7 @@ def _rewind(lane: Lane, pool: Pool) -> None:
     if not st.scalars[0].dynamic:
         lay_static_order(st, n)
     for k in range(st.tree.shape[0]):
-        st.tree[k].bulk = UNBOUNDED
+        st.tree[k].needs = UNBOUNDED
         st.tree[k].estimate = np.inf
     _empty_machine(st, pool)
     _recall_past(st, pool, e.window)

@@ -66,6 +66,10 @@ def test_where_and_how_long_are_no_part_of_what_a_resumed_run_must_share():
             "network: hidden 30 is no multiple of heads 4",
         ),
         ({"trace": "x", "ppo": {"gamma": 2}}, "ppo.gamma: input should be less than or equal to 1, found 2"),
+        (
+            {"trace": "x", "algo": "formula", "objective": "p95_wait"},
+            "objective 'p95_wait': formulas are tuned for one",
+        ),
         ({"trace": "x", "objective": "jobs"}, "objective 'jobs': expected a metric that has a better side"),
     ],
 )

@@ -47,7 +47,7 @@ def log(jobs, tmp_path_factory):
 
 
 def test_compiled_trees_predict_what_scikit_learn_predicts(jobs):
-    boosted = fit_outputs(jobs.iloc[:800])
+    boosted = fit_outputs([jobs.iloc[:800]])
     trees = assemble(boosted).trees()
     x = recorded_features(jobs)
     x = x[np.random.default_rng(0).permutation(len(x))[:300]]
@@ -69,11 +69,26 @@ def test_pinball_loss():
 def test_habits_are_learned_and_the_folder_says_so(log, tmp_path):
     summary = train_runtime(log, out=tmp_path / "a")
     assert summary == json.loads((tmp_path / "a" / "summary.json").read_text())
-    error = {name: scores["mean_absolute_log_error"] for name, scores in summary["validation"].items()}
+    error = {name: scores["mean_absolute_log_error"] for name, scores in summary["logs"][0]["validation"].items()}
     assert error["boosted"] < 0.3 < error["requested"]
     assert len(load_model(tmp_path / "a" / "predictor.npz").roots) == summary["predictor"]["trees"]
     again = train_runtime(log, out=tmp_path / "b")
     assert again == summary  # hash of the predictor included: the same seed gives the same bytes
+
+
+def test_one_predictor_serves_several_logs(log, tmp_path):
+    """It knows habits of both; where the log names no users, those of tenants."""
+    nameless = habitual_jobs()
+    nameless["tenant"] = nameless["user"]
+    nameless["user"] = pd.Categorical([""] * len(nameless))
+    other = tmp_path / "nameless.parquet"
+    write_trace(Trace("nameless", nameless), other)
+    summary = train_runtime([log, other], out=tmp_path / "p")
+    assert [about["trace"] for about in summary["logs"]] == ["habits", "nameless"]
+    for about in summary["logs"]:
+        error = {name: scores["mean_absolute_log_error"] for name, scores in about["validation"].items()}
+        assert error["boosted"] < 0.3 < error["requested"]
+        assert error["tsafrir"] < 0.3
 
 
 def test_the_command_line_trains_and_evaluates(log, tmp_path):
@@ -102,4 +117,4 @@ def test_a_predictor_that_is_not_there_is_bad_input(log, tmp_path):
 
 def test_too_few_jobs_are_refused(jobs):
     with pytest.raises(InputError, match="needs 200 jobs to learn from, found 100"):
-        fit_outputs(jobs.iloc[:100])
+        fit_outputs([jobs.iloc[:100]])

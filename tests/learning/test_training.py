@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from typer.testing import CliRunner
 
 from hpcai.cli import app
@@ -20,6 +21,7 @@ from hpcai.learning import agent_training, training
 from hpcai.learning.agents import decide_by, load_policy
 from hpcai.learning.config import make_config
 from hpcai.learning.environment import Arena
+from hpcai.learning.heats import STERN, Outcome, score
 from hpcai.learning.logs import read_logs
 from hpcai.learning.scoring import judge_of
 from hpcai.learning.training import train
@@ -62,7 +64,7 @@ def test_a_tuned_formula_is_never_worse_than_smallest_area_first_in_the_final(sw
     assert trained.score < 1 + 1e-9
     assert len(rows(out / "trials.csv")) == 60
     first = rows(out / "trials.csv")[0]
-    assert (first["family"], first["weights"]) == ("area", "shift=0.0 narrow=1.0 aging=0.0")
+    assert (first["family"], first["weights"]) == ("area", "shift=0.0 narrow=1.0 hurry=0.0")
     assert float(first["score"]) == pytest.approx(1, abs=0.02)
     run = json.loads((out / "run.json").read_text())
     assert run["finished"]
@@ -72,6 +74,34 @@ def test_a_tuned_formula_is_never_worse_than_smallest_area_first_in_the_final(sw
     assert "**" in card.split("## Before the test")[1]
     learned = make_evaluation({"trace": swf, "policies": f"saf,run:{out}"}).entries[1].policy
     assert learned.ordering == trained.result
+
+
+def test_a_search_goes_on_from_the_weights_of_another(swf, tmp_path):
+    fields = {"trace": swf, "algo": "formula", **SMALL}
+    first = tmp_path / "first"
+    first.mkdir()
+    weights = {"shift": 1.5, "narrow": 0.5, "hurry": 9.0, "reserve": 0.25}
+    policy = {"ordering": "expr:size", "parameters": weights}
+    (first / "policy.yaml").write_text(yaml.safe_dump(policy))
+    train(out=tmp_path / "run", families="area-network", begin=first, budget="13 steps", **fields)
+    begun = rows(tmp_path / "run" / "trials.csv")[0]
+    assert begun["family"] == "area-network"
+    found = dict(pair.split("=") for pair in begun["weights"].split())
+    assert [float(found[name]) for name in ("shift", "narrow", "hurry", "reserve")] == [1.5, 0.5, 1.5, 0.25]
+    (first / "policy.yaml").write_text("ordering: saf")
+    with pytest.raises(InputError, match="expected the folder of a formula with weights"):
+        train(out=tmp_path / "none", begin=first, budget="1 steps", **fields)
+    with pytest.raises(InputError, match="family 'cost': expected one of area"):  # no predictor
+        train(out=tmp_path / "none", families="cost", budget="1 steps", **fields)
+
+
+def test_long_waits_weigh_against_a_formula():
+    rival = Outcome(np.array([4.0, 8.0]), np.array([100.0, 300.0]))
+    patient = Outcome(rival.values / 2, rival.wait * 1.2)
+    assert score(patient, rival, 1.25) == pytest.approx(np.log(0.5), abs=1e-2)
+    slow = Outcome(rival.values / 2, rival.wait * 2.5)
+    assert score(slow, rival, 1.25) == pytest.approx(np.log(0.5) + STERN * np.log(2.0), abs=1e-1)
+    assert score(rival, rival, 1.25) == 0
 
 
 def test_a_seeded_search_gone_on_with_is_the_same_as_one_without_interrupt(swf, tmp_path, monkeypatch):

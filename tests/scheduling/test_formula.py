@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcai.errors import InputError
-from hpcai.scheduling.formula import STATIC_VARIABLES, evaluate, evaluate_static, parse_formula
+from hpcai.scheduling.formula import SIZE, STATIC_VARIABLES, evaluate, evaluate_static, parse_formula
 
 ROW = {name: i for i, name in enumerate(STATIC_VARIABLES)}
 
@@ -41,6 +42,7 @@ UNARY = {
     "abs(size)": (numbers, abs),
     "floor(size)": (numbers, math.floor),
     "ceil(size)": (numbers, math.ceil),
+    "tanh(size)": (numbers, math.tanh),
 }
 BINARY = {
     "size + nodes": lambda a, b: a + b,
@@ -146,6 +148,17 @@ def test_what_is_not_a_number_sorts_last():
     features[ROW["size"]] = [0, -1, 4, np.nan]
     got = evaluate_static(parse_formula("log2(size)"), features)
     assert got.tolist() == [-math.inf, math.inf, 2, math.inf]
+
+
+def test_two_formulas_in_one_program_keep_their_values():
+    first, second = parse_formula("2 * size + 3"), parse_formula("tanh(size / 7) + 5")
+    both = first.followed_by(second)
+    steps = len(first.program)
+    features = np.zeros((len(STATIC_VARIABLES), 1))
+    features[SIZE] = 4.0
+    for program, alone in ((both.program[:steps], first), (both.program[steps:], second)):
+        part = dataclasses.replace(both, program=program)
+        assert evaluate_static(part, features).tolist() == evaluate_static(alone, features).tolist()
 
 
 def test_each_job_has_its_own_value():

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from hpcai.cluster import Machine
 from hpcai.errors import InputError
 from hpcai.scheduling.formula import PREDICTED_VARIABLES, STATIC_VARIABLES, evaluate
-from hpcai.scheduling.orderings import DEFAULT_PARAMETERS, ORDERINGS, ordering_of, parse_ordering
+from hpcai.scheduling.headroom import needed
+from hpcai.scheduling.jobs import replayable
+from hpcai.scheduling.orderings import DEFAULT_PARAMETERS, ORDERINGS, formulas_of, parse_ordering
 from hpcai.scheduling.policy import Policy
-from tests.workloads import starts, table
+from hpcai.scheduling.state import make_state
+from tests.workloads import SMALL_CLUSTER, random_gpu_jobs, starts, table
 
 STATIC = [*STATIC_VARIABLES, *PREDICTED_VARIABLES]
 WEEK = 7 * 24 * 3600.0
@@ -141,12 +144,13 @@ def test_which_orderings_change_while_a_job_waits(name: str) -> None:
         ({"ordering": "saf-predicted"}, "ordering 'saf-predicted': predicted run times need a predictor, found none"),
         ({"ordering": "expr:slowdown_rate"}, "predicted run times need a predictor"),
         ({"estimate": "predicted"}, "estimate 'predicted': needs a predictor, found none"),
+        ({"headroom": "0.1 * (predicted_time > 60)"}, "headroom '0.1 .*': predicted run times need a predictor"),
     ],
 )
 def test_predictions_need_a_predictor(settings: dict[str, str], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        ordering_of(Policy(**settings))
-    ordering_of(Policy(**settings, predictor="tsafrir"))
+        formulas_of(Policy(**settings))
+    formulas_of(Policy(**settings, predictor="tsafrir"))
 
 
 @given(job=waiting_jobs, weight=st.floats(-100, 100), max_age=st.floats(1, 1e6))
@@ -222,3 +226,29 @@ def test_an_ordering_decides_who_starts():
     assert starts(jobs, four, Policy(ordering="expr:-requested_time")) == [0, 23, 10, 17]
     policy = Policy(ordering="expr:where(requested_time > limit, 1, 0)", parameters={"limit": 6.5})
     assert starts(jobs, four, policy) == [0, 10, 21, 15]
+
+
+def test_a_headroom_shares_the_parameters() -> None:
+    ordering, headroom = formulas_of(Policy(ordering="saf", headroom="reserve * size", parameters={"reserve": 0.5}))
+    assert ordering.text == "requested_time * size"
+    assert headroom is not None
+    assert headroom.constants.tolist() == [0.5]
+    with pytest.raises(InputError, match="unknown parameter 'spare'"):
+        formulas_of(Policy(ordering="saf", headroom="0.1", parameters={"spare": 0.5}))
+    with pytest.raises(InputError, match="unknown name 'reserve'"):
+        formulas_of(Policy(ordering="saf", headroom="reserve"))
+
+
+@pytest.mark.parametrize(
+    ("share", "needs"), [(-1.0, 4), (0.0, 4), (0.1, 14), (0.109, 14), (2.0, 100), (float("inf"), 100)]
+)
+def test_what_a_job_needs_with_its_headroom(share: float, needs: int) -> None:
+    assert needed(4, share, 100) == needs
+    assert needed(0, share, 100) == 0
+
+
+def test_headroom_on_nodes_and_a_profile_do_not_go_together() -> None:
+    jobs = replayable(random_gpu_jobs(np.random.default_rng(0), 5), SMALL_CLUSTER)[0]
+    policy = Policy(ordering="saf", headroom="0.1", backfill="conservative")
+    with pytest.raises(InputError, match="headroom: machine small is counted by node; expected backfill none or easy"):
+        make_state(jobs, SMALL_CLUSTER, policy)

@@ -15,7 +15,17 @@ from hpcai.scheduling.jobs import replayable
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.state import make_state
 from hpcai.simulation import compiled
-from tests.workloads import PLAIN, PREDICTED, SMALL_CLUSTER, oracle_starts, random_gpu_jobs, random_jobs, same, starts
+from tests.workloads import (
+    HEADROOMS,
+    PLAIN,
+    PREDICTED,
+    SMALL_CLUSTER,
+    oracle_starts,
+    random_gpu_jobs,
+    random_jobs,
+    same,
+    starts,
+)
 
 BACKFILLS = ("none", "easy", "conservative")
 SIXTEEN = Machine.by_processors(16)
@@ -94,6 +104,23 @@ def test_200_random_traces_on_processors(block):
             begun = agree(jobs, SIXTEEN, policy)
             waited.append(np.mean(np.array(begun) > jobs["submit"]))
     assert np.mean(waited) > 0.3  # there were queues to judge by
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_headroom(seed):
+    """What must stay free, fixed or changing, whatever the machine and the backfilling."""
+    on_nodes = seed % 4 == 3
+    machine = SMALL_CLUSTER if on_nodes else with_reservations(SIXTEEN, seed) if seed % 4 == 2 else SIXTEEN
+    jobs = random_cluster_jobs(seed, 45) if on_nodes else vary(random_jobs(np.random.default_rng(seed), 60, 16), seed)
+    held_back = []
+    for k, headroom in enumerate(HEADROOMS):
+        settings = {"predictor": "tsafrir", "estimate": "predicted"} if "predicted" in headroom else {}
+        for backfill in ("none", "easy") if on_nodes else BACKFILLS:
+            policy = Policy(ordering=PLAIN[(seed + k) % len(PLAIN)], backfill=backfill, headroom=headroom, **settings)
+            begun = agree(jobs, machine, policy)
+            without = starts(jobs, machine, policy.model_copy(update={"headroom": None}))
+            held_back.append(not same(begun, without))
+    assert any(held_back)
 
 
 def random_cluster_jobs(seed: int, n: int) -> pd.DataFrame:
