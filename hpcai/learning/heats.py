@@ -45,8 +45,8 @@ class Ground:
     def __init__(self, log: Log, config: TrainingConfig) -> None:
         policy, self._objective = config.base_policy, config.objective
         predicted = recorded_predictions(log.jobs, model_of(policy)) if policy.learns else None
-        _, last = log.bounds("train")
-        length = min(config.window_length, last)
+        first, last = log.bounds("train")
+        length = min(config.window_length, last - first - int(config.skip * (last - first)))
         self.log = log
         self._rollouts = Rollouts(log.jobs, log.machine, policy, length, predicted)
         self._run = self._rollouts.run
