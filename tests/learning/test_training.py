@@ -332,7 +332,7 @@ def test_the_command(swf, tmp_path, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "search", interrupted)
+    monkeypatch.setattr(training.Competition, "search", interrupted)
     result = CliRunner().invoke(app, [*command, "--resume"])
     assert result.exit_code == 130
     assert "--resume goes on" in result.output
