@@ -199,13 +199,11 @@ class Nodes:
 
     def __init__(self, nodes):
         self.free = [node.copy() for node in nodes]
+        self.has_gpus = any(any(node.gpus) for node in nodes)
         self.total = self.counted(self.free)
 
     def counted(self, room):
-        if any(any(node.gpus) for node in self.free) or hasattr(self, "has_gpus"):
-            self.has_gpus = True
-            return sum(sum(node.gpus) for node in room)
-        return sum(node.cpu for node in room)
+        return sum(sum(node.gpus) if self.has_gpus else node.cpu for node in room)
 
     def snapshot(self):
         return [node.copy() for node in self.free]

@@ -18,7 +18,7 @@ from hpcai.evaluation.config import Entry, EvaluationConfig, make_config
 from hpcai.evaluation.fairness import fair_start
 from hpcai.evaluation.groups import cell_of, group_table, pooled_jobs
 from hpcai.evaluation.inputs import Input, prepare, recorded_schedule
-from hpcai.evaluation.metrics import METRICS, job_values, measure
+from hpcai.evaluation.metrics import JOB_MEANS, METRICS, job_values, measure
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.ranking import Floats, Ranking, rank
 from hpcai.evaluation.statistics import block_means
@@ -28,7 +28,6 @@ from hpcai.scheduling.arrays import file_hash
 from hpcai.scheduling.policy import Policy
 
 METRIC_COLUMNS: Final = ("trace", "policy", "backfill", "window", "seed", "metric", "value", "unit")
-_JOB_MEANS: Final = ("mean_wait", "mean_bounded_slowdown", "mean_turnaround")
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ def _ranking(source: Input, config: EvaluationConfig, folder: Folder, metrics: p
             method += f", {block} neighbouring windows together because windows overlap"
         if len(source.windows) < 10:
             method += "; with so few windows the intervals are rough"
-    elif config.objective in _JOB_MEANS:
+    elif config.objective in JOB_MEANS:
         units = {entry: _over_blocks(source, entry, config, folder) for entry in source.entries}
         blocks = len(next(iter(units.values())))
         method = (

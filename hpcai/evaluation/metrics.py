@@ -112,6 +112,8 @@ def _registry() -> dict[str, Metric]:
 
 
 METRICS: Final = _registry()
+JOB_MEANS: Final = ("mean_wait", "mean_bounded_slowdown", "mean_turnaround")
+"""Metrics that are the mean of one of JobValues."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,22 @@ class JobValues:
     turnaround: Floats
     run_time: Floats
 
+    @classmethod
+    def of(cls, wait: Floats, run_time: Floats, turnaround: Floats) -> JobValues:
+        """Return them with the bounded slowdown, whose floor is 10 s."""
+        slowdown = np.maximum(1.0, turnaround / np.maximum(run_time, SLOWDOWN_FLOOR))
+        return cls(wait, slowdown, turnaround, run_time)
+
+    def under(self, objective: str) -> Floats:
+        """Return the quantity whose mean is ``objective``, one of JOB_MEANS."""
+        values: Floats = getattr(self, objective.removeprefix("mean_"))
+        return values
+
 
 def job_values(schedule: pd.DataFrame) -> JobValues:
     """Return wait, bounded slowdown (floor 10 s), turnaround and run time of each row of ``schedule``."""
     submit, start, end = (schedule[name].to_numpy(np.float64) for name in ("submit", "start", "end"))
-    run_time, turnaround = end - start, end - submit
-    slowdown = np.maximum(1.0, turnaround / np.maximum(run_time, SLOWDOWN_FLOOR))
-    return JobValues(start - submit, slowdown, turnaround, run_time)
+    return JobValues.of(wait=start - submit, run_time=end - start, turnaround=end - submit)
 
 
 def measure(

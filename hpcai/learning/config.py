@@ -10,15 +10,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
-from hpcai.evaluation.metrics import METRICS
+from hpcai.evaluation.metrics import JOB_MEANS, METRICS
 from hpcai.learning.budget import Budget, parse_budget
 from hpcai.scheduling.decisions import Decide
 from hpcai.scheduling.policy import Backfill, Estimate, Policy
 from hpcai.simulation.episode import Setting
 from hpcai.simulation.rewards import Reward
-
-JOB_MEANS: Final = ("mean_bounded_slowdown", "mean_wait", "mean_turnaround")
-"""Objectives that a formula can be tuned for."""
 
 Algo = Literal["maskable-ppo", "ppo", "dqn", "formula"]
 

@@ -97,8 +97,7 @@ class Arena:
         return judge
 
     def _episodes_to_learn_in(self, log: Log) -> Episodes:
-        begin, last = log.bounds("train")
-        first = begin + int(self._config.skip * (last - begin))
+        first, last = log.bounds("train", self._config.skip)
         length = min(self._config.window_length, last - first)
         firsts = window_beginnings(first, last, length, self.setting.policy, self._config.seed)
         return self._episodes(log, firsts, length, self.setting)

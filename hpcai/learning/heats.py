@@ -17,18 +17,18 @@ from typing import Final
 
 import numpy as np
 
+from hpcai.evaluation.metrics import JobValues
 from hpcai.evaluation.windows import Window
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.logs import Log
 from hpcai.learning.scoring import Floats
-from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.predictor import model_of, recorded_predictions
 from hpcai.simulation.rollouts import Rollouts
 
 PACE: Final = 0.25  # jobs come up to this much (in logarithm) faster or slower than recorded
 STERN: Final = 4.0
-_SECOND: Final = 1.0  # s added to mean waits and their like, so that the ratio of two empty windows is 1
+_SECOND: Final = 1.0  # s added to mean waits, so that the ratio of two empty windows is 1
 
 
 @dataclass(frozen=True)
@@ -45,27 +45,18 @@ class Ground:
     def __init__(self, log: Log, config: TrainingConfig) -> None:
         policy, self._objective = config.base_policy, config.objective
         predicted = recorded_predictions(log.jobs, model_of(policy)) if policy.learns else None
-        first, last = log.bounds("train")
-        length = min(config.window_length, last - first - int(config.skip * (last - first)))
+        first, last = log.bounds("train", config.skip)
+        length = min(config.window_length, last - first)
         self.log = log
         self._rollouts = Rollouts(log.jobs, log.machine, policy, length, predicted)
-        self._run = self._rollouts.run
 
     def outcome(self, policy: Policy, windows: Sequence[Window], pace: Floats | None = None) -> Outcome:
         """Return what a policy reaches in ``windows`` if jobs come ``pace`` times as fast as recorded."""
         firsts = np.array([window.first for window in windows])
         wait = self._rollouts.waits(policy, firsts, pace)
-        run = self._run[firsts[:, None] + np.arange(self._rollouts.length)]
-        return Outcome(_job_values(self._objective, wait, run).mean(axis=1), wait.mean(axis=1))
-
-
-def _job_values(objective: str, wait: Floats, run: Floats) -> Floats:
-    if objective == "mean_wait":
-        return wait
-    if objective == "mean_turnaround":
-        return wait + run
-    slowdown: Floats = np.maximum((wait + run) / np.maximum(run, SLOWDOWN_FLOOR), 1.0)
-    return slowdown
+        run = self._rollouts.run[firsts[:, None] + np.arange(self._rollouts.length)]
+        values = JobValues.of(wait, run_time=run, turnaround=wait + run).under(self._objective)
+        return Outcome(values.mean(axis=1), wait.mean(axis=1))
 
 
 class Heat:
@@ -98,12 +89,17 @@ class Heat:
 
 def score(own: Outcome, rival: Outcome, wait_bound: float) -> float:
     """Return the logarithm of a score: see above. Values are those of the same windows."""
-    of_means = np.log((own.values.mean() + _tiny(rival)) / (rival.values.mean() + _tiny(rival)))
-    of_windows = np.log((own.values + _tiny(rival)) / (rival.values + _tiny(rival))).mean()
-    waits = np.log((own.wait.mean() + _SECOND) / (rival.wait.mean() + _SECOND)) - np.log(wait_bound)
-    return float((of_means + of_windows) / 2 + STERN * max(waits, 0.0))
+    tiny = 1e-3 * rival.values.mean() + 1e-9  # since an objective may be 0 in a window
+    of_means = np.log((own.values.mean() + tiny) / (rival.values.mean() + tiny))
+    of_windows = np.log((own.values + tiny) / (rival.values + tiny)).mean()
+    return float((of_means + of_windows) / 2 + np.log(penalty(wait_ratio(own, rival), wait_bound)))
 
 
-def _tiny(rival: Outcome) -> float:
-    """Return what is added to both sides of a ratio, since an objective may be 0 in a window."""
-    return float(1e-3 * rival.values.mean() + 1e-9)
+def wait_ratio(own: Outcome, rival: Outcome) -> float:
+    """Return the mean wait in that of the rival."""
+    return float((own.wait.mean() + _SECOND) / (rival.wait.mean() + _SECOND))
+
+
+def penalty(wait: float, wait_bound: float) -> float:
+    """Return the factor by which a mean wait, in that of the rival, makes a score worse."""
+    return float(max(wait / wait_bound, 1.0) ** STERN)

@@ -29,9 +29,10 @@ class Log:
         """SHA-256 of each file read, by name."""
         return dict(sorted(self.trace.sha256.items()))
 
-    def bounds(self, part: Part) -> tuple[int, int]:
-        """Return which rows ``[first, last)`` belong to a part (docs/evaluation.md)."""
-        return part_bounds(self.trace, self.jobs, part)
+    def bounds(self, part: Part, skip: float = 0.0) -> tuple[int, int]:
+        """Return which rows ``[first, last)`` belong to a part (docs/evaluation.md), less ``skip`` of its beginning."""
+        first, last = part_bounds(self.trace, self.jobs, part)
+        return first + int(skip * (last - first)), last
 
     def instants(self, part: Part) -> tuple[float, float]:
         """Return the first and the last submission of a part, s from the log's origin."""
@@ -44,8 +45,7 @@ class Log:
 
         ``skip`` is the share of the part, its beginning, that they leave out.
         """
-        first, last = self.bounds(part)
-        first += int(skip * (last - first))
+        first, last = self.bounds(part, skip)
         windows, _ = draw_windows((first, last), (count, min(length, last - first)), seed, self.name)
         return windows
 

@@ -82,11 +82,6 @@ def targets(jobs: pd.DataFrame) -> dict[str, Floats]:
     }
 
 
-def fit(jobs: pd.DataFrame, seed: int = 0) -> Model:
-    """Return a predictor learned from ``jobs``, rows of a canonical table in order of submission."""
-    return assemble(fit_outputs([jobs], seed))
-
-
 def train_runtime(
     sources: str | Path | Sequence[str | Path],
     *,

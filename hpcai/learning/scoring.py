@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hpcai.cluster.spec import Machine
-from hpcai.evaluation.metrics import METRICS, job_values, measure
+from hpcai.evaluation.metrics import JOB_MEANS, METRICS, job_values, measure
 from hpcai.evaluation.windows import Window
 from hpcai.learning.logs import Log
 from hpcai.scheduling.policy import Policy
@@ -26,14 +26,11 @@ HEURISTICS: Final = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "
 PREDICTED: Final = ("sjf-predicted", "saf-predicted", "cmu-predicted")
 """The same by predicted run times."""
 
-_JOB_MEANS: Final = ("wait", "bounded_slowdown", "turnaround")
-
 
 def objective_of(schedule: pd.DataFrame, jobs: pd.DataFrame, machine: Machine, objective: str) -> float:
     """Return one metric of a schedule; means over jobs are computed alone, since thousands are needed."""
-    value = objective.removeprefix("mean_")
-    if objective.startswith("mean_") and value in _JOB_MEANS:
-        return float(np.nanmean(getattr(job_values(schedule), value)))
+    if objective in JOB_MEANS:
+        return float(np.nanmean(job_values(schedule).under(objective)))
     return measure(schedule, jobs, machine).get(objective, np.nan)
 
 

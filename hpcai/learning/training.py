@@ -89,20 +89,18 @@ def _teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet
 
 def _write_tuned(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, tuned: Tuned, trials: int) -> None:
     best = tuned.best
-    served = {"predictor": config.serving_predictor or config.predictor} if best.policy.learns else {}
+    served = {"predictor": config.result_policy.predictor} if best.policy.learns else {}
     folder.write_policy(best.policy.model_copy(update=served))
-    weights = ", ".join(f"{name} = {value:g}" for name, value in best.policy.parameters.items())
+    what = [f"An ordering of the queue, lowest value first: `{best.policy.ordering.removeprefix('expr:')}`"]
+    if best.policy.headroom:
+        what.append(f"beside a job that starts, this share of the machine stays free: `{best.policy.headroom}`")
+    if best.policy.parameters:
+        what.append("with " + ", ".join(f"{name} = {value:g}" for name, value in best.policy.parameters.items()))
     card = model_card(
         config,
         logs,
         folder,
-        what=f"An ordering of the queue, lowest value first: `{best.policy.ordering.removeprefix('expr:')}`"
-        + (
-            f"; beside a job that starts, this share of the machine stays free: `{best.policy.headroom}`"
-            if best.policy.headroom
-            else ""
-        )
-        + (f"; with {weights}." if weights else "."),
+        what="; ".join(what) + ".",
         effort=f"{trials:,} trials of CMA-ES, each on {config.training_windows} windows of each log",
         judged=f"Mean over {tuned.windows} windows of the train and validation parts relative to `{RIVAL}`, its "
         f"95 % upper bound, and the mean wait; lower is better. The best whose bound is below 1 was kept, a wait of "

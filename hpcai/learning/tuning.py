@@ -26,7 +26,7 @@ from hpcai.evaluation.windows import Window, overlap
 from hpcai.learning.clock import Clock
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.families import Family, families_for
-from hpcai.learning.heats import STERN, Ground, Heat, Outcome
+from hpcai.learning.heats import Ground, Heat, Outcome, penalty, wait_ratio
 from hpcai.learning.logs import Log
 from hpcai.learning.run_folder import TRIALS, RunFolder
 from hpcai.learning.scoring import HEURISTICS, without_prediction
@@ -75,13 +75,9 @@ class Tuned:
     @property
     def best(self) -> Candidate:
         """The best of those that are clearly better than RIVAL, if waits beyond their bound count as in heats."""
-
-        def sternness(candidate: Candidate) -> float:
-            return float(max(candidate.wait / self.wait_bound, 1.0) ** STERN)
-
-        clear = [c for c in self.candidates if c.bound * sternness(c) < CLEARLY]
+        clear = [c for c in self.candidates if c.bound * penalty(c.wait, self.wait_bound) < CLEARLY]
         rival = next(c for c in self.candidates if c.name == RIVAL)
-        return min(clear, key=lambda c: c.score * sternness(c), default=rival)
+        return min(clear, key=lambda c: c.score * penalty(c.wait, self.wait_bound), default=rival)
 
 
 class Competition:
@@ -171,8 +167,7 @@ def _found(trials: list[Trial]) -> dict[str, float]:
 
 def _final_windows(log: Log, config: TrainingConfig) -> list[Window]:
     """Return windows of both parts, about as many of each as it has jobs, in order of time."""
-    first, last = log.bounds("train")
-    first += int(config.skip * (last - first))
+    first, last = log.bounds("train", config.skip)
     drawn = log.draw("train", config.final_windows, config.window_length, config.seed, config.skip)
     begin, end = log.bounds("validation")
     if end - begin < config.window_length:
@@ -190,9 +185,9 @@ def _relative(
     block = overlap(windows)
     weights = resample(len(windows), block, RESAMPLES, np.random.default_rng(config.seed))
     found = ratios(values, rival.values, weights, block)
-    waits = [(outcome.wait.mean() + 1.0) / (rival.wait.mean() + 1.0) for outcome in outcomes]
+    waits = [wait_ratio(outcome, rival) for outcome in outcomes]
     return [
-        (ratio.value, ratio.high if np.isfinite(ratio.high) else np.inf, float(wait))
+        (ratio.value, ratio.high if np.isfinite(ratio.high) else np.inf, wait)
         for ratio, wait in zip(found, waits, strict=True)
     ]
 

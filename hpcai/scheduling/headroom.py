@@ -6,14 +6,13 @@ for short jobs, or as a limit on what long jobs may take together.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
 from hpcai.scheduling._jit import jit
+from hpcai.scheduling.formula import Formula, evaluate_static
 
 
 @jit
@@ -34,14 +33,21 @@ def _all_needed(bulk: NDArray[np.int64], share: NDArray[np.float64], total: int,
         needs[j] = needed(bulk[j], share[j], total)
 
 
-def with_headroom(jobs: NDArray[np.void], share: NDArray[np.float64], total: int) -> NDArray[np.int64]:
-    """Return what each of ``jobs`` (JOB) needs, if ``share`` (n,) of ``total`` is to stay free beside it."""
-    needs = np.empty(len(jobs), dtype=np.int64)
-    _all_needed(np.ascontiguousarray(jobs["bulk"]), share, total, needs)
+def static_needs(
+    headroom: Formula | None, jobs: NDArray[np.void], static: NDArray[np.float64], total: int
+) -> NDArray[np.int64]:
+    """Return what each of ``jobs`` (JOB, n) needs on a machine of ``total``, by a headroom that does not change.
+
+    ``static`` are its variables (v, n).
+    """
+    bulk = jobs["bulk"].copy()
+    needs = bulk.copy()
+    if headroom is not None:
+        _all_needed(bulk, evaluate_static(headroom, static), total, needs)
     return needs
 
 
-def check_headroom(machine: Machine, use_profile: Any) -> None:
+def check_headroom(machine: Machine, use_profile: bool) -> None:
     """Raise InputError if the replay cannot keep headroom: on nodes, beside a profile of what is free later."""
     if machine.by_node and use_profile:
         raise InputError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling.formula import evaluate_static
-from hpcai.scheduling.headroom import check_headroom, with_headroom
+from hpcai.scheduling.headroom import check_headroom, static_needs
 from hpcai.scheduling.jobs import MILLI, features, job_array, node_capacity, predicted_features
 from hpcai.scheduling.orderings import formulas_of
 from hpcai.scheduling.policy import Policy
@@ -171,10 +171,9 @@ def make_state(
     scalars["accounts"] = int(array["account"].max(initial=-1)) + 1
     scalars["half_life"] = policy.usage_half_life
 
-    if headroom and not dynamic:
-        array["needs"] = with_headroom(array, evaluate_static(headroom, static), int(scalars["total"][0]))
     places = np.zeros(n, dtype=PLACE)
     if not dynamic:
+        array["needs"] = static_needs(headroom, array, static, int(scalars["total"][0]))
         # Stable: equal values keep the table's order, which is that of submission.
         places["job"] = np.argsort(evaluate_static(ordering, static), kind="stable")
         places["position"][places["job"]] = np.arange(n)

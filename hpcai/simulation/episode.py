@@ -28,7 +28,7 @@ from hpcai.scheduling.decisions import (
 )
 from hpcai.scheduling.features import observe, traits
 from hpcai.scheduling.formula import evaluate_static
-from hpcai.scheduling.headroom import with_headroom
+from hpcai.scheduling.headroom import static_needs
 from hpcai.scheduling.history import Histories
 from hpcai.scheduling.jobs import features, job_array, predicted_features
 from hpcai.scheduling.kinds import by_kind, if_predicting
@@ -178,8 +178,8 @@ class Episodes:
         ordering, headroom = formulas_of(policy)
         self._state = make_state(jobs.iloc[:length], machine, policy, observed=True)
         scalars = self._state.scalars[0]
-        if headroom and not headroom.dynamic:  # at the first pass already
-            array["needs"] = with_headroom(array, evaluate_static(headroom, static), int(scalars["total"]))
+        if not scalars["dynamic"]:
+            array["needs"] = static_needs(headroom, array, static, int(scalars["total"]))
         self.pool = Pool(
             firsts=firsts,
             jobs=array,

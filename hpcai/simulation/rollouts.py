@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling._jit import announce_compilation, jit
 from hpcai.scheduling.formula import FIRST_PREDICTED, REMAINING_TIME, REQUESTED_TIME, SUBMIT, evaluate_static
-from hpcai.scheduling.headroom import with_headroom
+from hpcai.scheduling.headroom import static_needs
 from hpcai.scheduling.orderings import formulas_of
 from hpcai.scheduling.passes import schedule
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.predictor import PREDICTED
+from hpcai.scheduling.state import make_state
 from hpcai.simulation.compiled import begin_replay, handle_events, launch, next_instant
 from hpcai.simulation.episode import Episodes, Lane, Pool, Setting, rewind
 from hpcai.simulation.rewards import Reward
@@ -75,26 +76,19 @@ class Rollouts:
 
     def _under(self, policy: Policy, firsts: NDArray[np.int64]) -> tuple[Lane, Pool]:
         """Return the lane and the pool with the formulas of ``policy``, evaluated where jobs of the windows are."""
-        from hpcai.scheduling.state import make_state
-
         policy = policy.model_copy(update=self._frozen)
         state = make_state(self._first_jobs, self._machine, policy, observed=True)
-        lane = self._lane._replace(state=state._replace(accounts=self._lane.state.accounts))
-        if self._machine.by_node:
-            lane = lane._replace(
-                state=lane.state._replace(entries=self._lane.state.entries, failed=self._lane.state.failed)
-            )
+        roomy = self._lane.state  # sized for every window, not for the first alone
+        state = state._replace(accounts=roomy.accounts, entries=roomy.entries, failed=roomy.failed)
+        lane = self._lane._replace(state=state)
         ordering, headroom = formulas_of(policy)
         if state.scalars["dynamic"][0]:
             return lane, self._pool
         rows = np.unique(firsts[:, None] + np.arange(self.length))
         static = np.ascontiguousarray(self._pool.static[:, rows])
-        keys, jobs = np.zeros(len(self._pool.jobs)), self._pool.jobs
+        keys, jobs = np.zeros(len(self._pool.jobs)), self._pool.jobs.copy()
         keys[rows] = evaluate_static(ordering, static)
-        if headroom:
-            jobs = jobs.copy()
-            share = evaluate_static(headroom, static)
-            jobs["needs"][rows] = with_headroom(jobs[rows], share, int(state.scalars["total"][0]))
+        jobs["needs"][rows] = static_needs(headroom, jobs[rows], static, int(state.scalars["total"][0]))
         return lane, self._pool._replace(keys=keys, jobs=jobs)
 
 
