@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ValidationError
@@ -27,6 +28,14 @@ def _source(value: Any) -> Any:
 
 Source = Annotated[str, BeforeValidator(_source)]
 """A file, or what stands for one."""
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds_in(text: str) -> float | None:
+    """Return the seconds of a time such as '90s', '20m', '1.5h' or '2d'; None if ``text`` is no time."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd])", text.strip())
+    return float(match[1]) * _SECONDS[match[2]] if match else None
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:

@@ -15,3 +15,7 @@ class FormatError(InputError):
 
 class BadRowsError(InputError):
     """A file has rows that cannot be read and the reader was told to be strict."""
+
+
+class WorkerError(HpcaiError):
+    """A task failed on its worker; the message says why and where the worker's log lies."""
