@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpcai.cluster.spec import Machine, load_machine
     from hpcai.evaluation.evaluate import evaluate
+    from hpcai.learning.sweeps.sweep import sweep
     from hpcai.records import Trace, generate, infer_machine, read_trace, write_trace
     from hpcai.scheduling.jobs import replayable
     from hpcai.scheduling.policy import Policy
@@ -27,6 +28,7 @@ _HOME = {
     "read_trace": "records",
     "replay": "simulation",
     "replayable": "scheduling.jobs",
+    "sweep": "learning.sweeps.sweep",
     "write_trace": "records",
 }
 
@@ -42,6 +44,7 @@ __all__ = [
     "read_trace",
     "replay",
     "replayable",
+    "sweep",
     "write_trace",
 ]
 

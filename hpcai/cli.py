@@ -11,6 +11,7 @@ import typer
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
 from hpcai.learning.commands import train_app
+from hpcai.learning.sweeps.commands import sweep_app
 from hpcai.records.commands import trace_app
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(trace_app, name="trace")
 app.add_typer(train_app, name="train")
+app.add_typer(sweep_app, name="sweep")
 app.command("evaluate")(evaluate_command)
 
 

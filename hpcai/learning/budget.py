@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-EXPECTED: Final = "a time such as '20m', '90s', '1h', or steps such as '100000 steps'"
+EXPECTED: Final = "a time such as '20m', '90s', '1h', or a number such as '100000 steps' or '50 trials'"
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
@@ -30,6 +30,6 @@ def parse_budget(text: str) -> Budget:
         seconds = float(match[1]) * _SECONDS[match[2]]
         if seconds > 0:
             return Budget(seconds=seconds)
-    if (match := re.fullmatch(r"(\d+) ?steps?", text.strip())) and int(match[1]) > 0:
+    if (match := re.fullmatch(r"(\d+) ?(?:steps?|trials?)", text.strip())) and int(match[1]) > 0:
         return Budget(steps=int(match[1]))
     raise ValueError(f"budget: expected {EXPECTED}, found {text!r}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from hpcai.evaluation.humanise import duration
 from hpcai.evaluation.progress import LINE_EVERY
-from hpcai.learning.clock import Clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -17,14 +16,22 @@ if TYPE_CHECKING:
 BAR_EVERY: Final = 0.5  # s
 
 
+class Spending(Protocol):
+    """What uses up a budget."""
+
+    @property
+    def spent(self) -> float:
+        """Share of the budget that is used up, 0..1."""
+
+
 class LearningProgress:
     """Shows the share of a budget that is used, the time left and the score; a context manager."""
 
-    def __init__(self, clock: Clock, quiet: bool) -> None:
-        self._clock, self._quiet = clock, quiet
+    def __init__(self, clock: Spending, quiet: bool, what: str = "learning") -> None:
+        self._clock, self._quiet, self._what = clock, quiet, what
         self._began, self._at_beginning = time.monotonic(), clock.spent
         self._said = 0.0
-        self._bar = _bar() if sys.stderr.isatty() and not quiet else None
+        self._bar = _bar(what) if sys.stderr.isatty() and not quiet else None
 
     def show(self, state: str) -> None:
         """Say how far the run is and how good, such as 'validation 0.93 of saf', if it is time."""
@@ -35,7 +42,7 @@ class LearningProgress:
         gone = spent - self._at_beginning
         left = f"about {duration((now - self._began) / gone * (1 - spent))} left" if gone > 0 else "just begun"
         if self._bar is None:
-            print(f"learning: {spent:.0%}, {left}; {state}", file=sys.stderr)
+            print(f"{self._what}: {spent:.0%}, {left}; {state}", file=sys.stderr)
         else:
             self._bar.update(self._bar.task_ids[0], completed=spent, state=f"{left}; {state}")
 
@@ -51,17 +58,17 @@ class LearningProgress:
             self._bar.stop()
 
 
-def _bar() -> RichProgress:
+def _bar(what: str) -> RichProgress:
     from rich import progress
     from rich.console import Console
 
     bar = progress.Progress(
-        progress.TextColumn("learning"),
+        progress.TextColumn(what),
         progress.BarColumn(),
         progress.TaskProgressColumn(),
         progress.TextColumn("{task.fields[state]}"),
         console=Console(stderr=True),
         transient=True,
     )
-    bar.add_task("learning", total=1.0, state="")
+    bar.add_task(what, total=1.0, state="")
     return bar

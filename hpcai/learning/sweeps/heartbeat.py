@@ -1,0 +1,109 @@
+"""Signs of life: trials whose worker has died are found out and tried again, on any storage.
+
+Optuna's own heartbeat needs a database. Here a trial's worker counts up an attribute of the trial; who sees the
+count stand still for six beats by its own clock, so that clocks of machines need not agree, or knows that the process
+is gone from this machine, fails the trial and puts its point back into the queue.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import warnings
+from types import TracebackType
+from typing import Final, Self
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+ALIVE: Final = "alive"
+WORKER: Final = "worker"
+MISSED: Final = 6  # beats without which a worker counts as dead
+
+
+def own_name() -> str:
+    """Return who works here: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Heartbeat:
+    """Beats while a trial is worked on; a context manager."""
+
+    def __init__(self, trial: optuna.Trial, interval: float) -> None:
+        self._trial, self._interval = trial, interval
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def _beat(self) -> None:
+        beats = 0
+        while not self._over.wait(self._interval):
+            beats += 1
+            try:
+                self._trial.set_user_attr(ALIVE, beats)
+            except Exception:  # the worker meets the same, says so, and ends or goes on
+                return
+
+    def __enter__(self) -> Self:
+        self._trial.set_user_attr(WORKER, own_name())
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+class Watch:
+    """Finds running trials that nobody works on any more."""
+
+    def __init__(self, study: optuna.Study, interval: float, retries: int) -> None:
+        self._study, self._grace = study, MISSED * interval
+        self._seen: dict[int, tuple[object, float]] = {}  # last count of a trial, and since when it stands
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._retry = RetryHeartbeatStaleTrialCallback(max_retry=retries)
+
+    def retry_dead(self) -> int:
+        """Fail each dead trial, put its point back into the queue as often as is allowed; return how many."""
+        dead = [trial for trial in self._study.get_trials(False, (TrialState.RUNNING,)) if self._is_dead(trial)]
+        return sum(self.put_back(trial.number) for trial in dead)
+
+    def _is_dead(self, trial: FrozenTrial) -> bool:
+        worker = trial.user_attrs.get(WORKER)
+        if worker is not None and _is_gone(worker):
+            return True
+        count, now = (worker, trial.user_attrs.get(ALIVE)), time.monotonic()
+        last, since = self._seen.get(trial.number, (None, now))
+        if last != count:
+            self._seen[trial.number] = (count, now)
+            return False
+        return now - since > self._grace
+
+    def put_back(self, number: int) -> bool:
+        """Fail a running trial and put its point back into the queue; whether that was done here."""
+        try:
+            failed = self._study.tell(number, state=TrialState.FAIL)
+        except (UpdateFinishedTrialError, ValueError):  # it has ended after all, or another worker was faster
+            return False
+        self._retry(self._study, failed)
+        return True
+
+
+def _is_gone(worker: str) -> bool:
+    """Whether a process was of this machine and is no more."""
+    host, _, process = worker.rpartition(":")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,134 @@
+"""Where a study lies: a journal file, SQLite or PostgreSQL, that workers wait for when it goes away."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from hpcai.errors import HpcaiError, InputError
+
+GONE: Final = (StorageInternalError, DBAPIError, OSError)
+"""What is raised while a storage cannot be reached."""
+
+_PAUSE: Final = 1.0  # s between two tries
+
+_DRIVERS: Final = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+class StorageGoneError(HpcaiError):
+    """A storage could not be reached for as long as workers have patience."""
+
+
+def open_storage(url: str, patience: float) -> BaseStorage:
+    """Return the storage at ``url``: ``sqlite:///file.db``, ``postgresql://user@host/base``, or a journal's path.
+
+    Whatever it is asked is asked again for up to ``patience`` seconds while it cannot be reached; then it raises
+    StorageGoneError. Raises InputError if it cannot be opened now.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        if "://" not in url:
+            return _open_journal(Path(url), patience)
+        scheme, _, rest = url.partition("://")
+        driver = _DRIVERS.get(scheme, scheme)
+        storage = _PatientRDBStorage(f"{driver}://{rest}", engine_kwargs={"pool_pre_ping": True})
+    except ImportError as error:
+        raise InputError(f"storage {shown(url)}: needs a driver: pip install 'hpcai[postgresql]' ({error})") from error
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise InputError(f"storage {shown(url)}: expected sqlite:///FILE, postgresql://... or a path") from error
+    except (*GONE, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"storage {shown(url)}: cannot be opened: {reason(error)}") from error
+    storage.patience, storage.where = patience, shown(url)
+    return storage
+
+
+def _open_journal(path: Path, patience: float) -> BaseStorage:
+    if path.is_dir():
+        raise InputError(f"storage {path}: expected a journal file, found a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+") as file:  # what is no journal would only be found out line by line
+        file.seek(0)
+        if file.read(1) not in (b"", b"{"):
+            raise InputError(f"storage {path}: expected a journal of Optuna, found another file")
+    storage = _PatientJournalStorage(JournalFileBackend(str(path)))
+    storage.patience, storage.where = patience, str(path)
+    return storage
+
+
+def shown(url: str) -> str:
+    """Return an URL without the password that it may hold."""
+    scheme, mark, rest = url.partition("://")
+    login, at, host = rest.rpartition("@")
+    return f"{scheme}{mark}{login.partition(':')[0]}{at}{host}" if mark else url
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what lies at the bottom of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error) or type(error).__name__).strip().splitlines()[0]
+
+
+_inside = threading.local()
+
+
+def _patient(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a storage's method that asks again while the storage cannot be reached."""
+
+    @functools.wraps(ask)
+    def patiently(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(_inside, "asking", False):  # asked by another method, which is patient already
+            return ask(self, *args, **kwargs)
+        _inside.asking, begun, told = True, time.monotonic(), False
+        try:
+            while True:
+                try:
+                    answer = ask(self, *args, **kwargs)
+                except GONE as error:
+                    if time.monotonic() - begun > self.patience:
+                        raise StorageGoneError(
+                            f"storage {self.where}: cannot be reached: {reason(error)}; finished trials are in it, "
+                            "the same command goes on"
+                        ) from error
+                    if not told:
+                        print(f"hpcai: the storage cannot be reached ({reason(error)}), waiting", file=sys.stderr)
+                    told = True
+                    time.sleep(_PAUSE)
+                else:
+                    if told:
+                        print("hpcai: the storage is back", file=sys.stderr)
+                    return answer
+        finally:
+            _inside.asking = False
+
+    return patiently
+
+
+class _PatientRDBStorage(RDBStorage):
+    """A database."""
+
+    patience = 0.0
+    where = ""
+
+
+class _PatientJournalStorage(JournalStorage):
+    """A journal file."""
+
+    patience = 0.0
+    where = ""
+
+
+for _kind in (_PatientRDBStorage, _PatientJournalStorage):
+    for _name in BaseStorage.__abstractmethods__:
+        setattr(_kind, _name, _patient(getattr(_kind, _name)))
