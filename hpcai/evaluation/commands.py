@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcai.options import LAUNCH_OPTIONS, Launcher, SlurmSettings, Workers, launch_of
+
 if TYPE_CHECKING:
     from hpcai.evaluation.evaluate import Evaluation
 
@@ -40,6 +42,7 @@ def evaluate_command(
     dependencies: Annotated[bool | None, typer.Option(help="Honour preceding jobs and think times.")] = None,
     backfill_depth: Annotated[int | None, typer.Option(help="Jobs that a backfilling pass looks at.")] = None,
     warmup: Annotated[int | None, typer.Option(help="First jobs of each window that are not measured.")] = None,
+    load: Annotated[float | None, typer.Option(help="Times as fast as recorded that jobs come.  [default: 1]")] = None,
     size: Annotated[str | None, typer.Option(help="allocated or requested processors.")] = None,
     objective: Annotated[str | None, typer.Option(help="Metric to rank by.  [default: mean_bounded_slowdown]")] = None,
     baseline: Annotated[str | None, typer.Option(help="Policy to compare with.  [default: fcfs]")] = None,
@@ -47,20 +50,24 @@ def evaluate_command(
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for the results.  [default: runs/evaluation]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the folder of an interrupted run.")] = False,
+    workers: Workers = 1,
+    launcher: Launcher = "local",
+    slurm: SlurmSettings = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
 ) -> None:
     """Replay a log under several policies and report which would have served its users best."""
     given = {
         key: value
         for key, value in locals().items()
-        if key not in ("config", "resume", "quiet") and value is not None and value != []
+        if key not in ("config", "resume", "quiet", *LAUNCH_OPTIONS) and value is not None and value != []
     }
     from hpcai.evaluation.config import load_config, make_config
     from hpcai.evaluation.evaluate import evaluate
 
     settings = load_config(config, given) if config else make_config(given, "hpcai evaluate")
+    launch = launch_of(workers, launcher, slurm)
     try:
-        evaluation = evaluate(settings, resume=resume, quiet=quiet)
+        evaluation = evaluate(settings, resume=resume, quiet=quiet, launch=launch)
     except KeyboardInterrupt:
         print(f"\nhpcai: interrupted; finished replays are in {settings.out}, --resume goes on", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -94,7 +94,8 @@ class EvaluationConfig(BaseModel):
 
     ``windows`` is ``all`` or ``NxM``: N windows of M consecutive submissions. ``part`` is the share of the
     log that they come from; by default the test part for windows and the whole log for ``all``. The first
-    ``warmup`` jobs of each window are replayed but not measured.
+    ``warmup`` jobs of each window are replayed but not measured. With another ``load`` than 1 jobs come that
+    many times as fast as recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -121,6 +122,7 @@ class EvaluationConfig(BaseModel):
     dependencies: bool = False
     backfill_depth: Annotated[int, Field(ge=1)] | None = None
     warmup: Annotated[int, Field(ge=0)] = 0
+    load: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     size: Literal["allocated", "requested"] = "allocated"
     fair_start: bool = True
     objective: str = "mean_bounded_slowdown"
@@ -184,7 +186,8 @@ class EvaluationConfig(BaseModel):
         Named policies keep to what they set themselves, since the rest comes from the other keys.
         """
         given = [item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in self.policies]
-        return self.model_dump(mode="json", exclude={"out"}) | {"policies": given}
+        as_recorded = {"load"} if self.load == 1 else set()
+        return self.model_dump(mode="json", exclude={"out"} | as_recorded) | {"policies": given}
 
     @property
     def predictor_files(self) -> tuple[str, ...]:

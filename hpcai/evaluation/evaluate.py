@@ -15,17 +15,18 @@ import pandas as pd
 from hpcai.errors import InputError
 from hpcai.evaluation.answer import answer
 from hpcai.evaluation.config import Entry, EvaluationConfig, make_config
-from hpcai.evaluation.fairness import fair_start
+from hpcai.evaluation.fan_out import fan_out
 from hpcai.evaluation.groups import cell_of, group_table, pooled_jobs
-from hpcai.evaluation.inputs import Input, prepare, recorded_schedule
-from hpcai.evaluation.metrics import JOB_MEANS, METRICS, job_values, measure
+from hpcai.evaluation.inputs import Input, prepare_all
+from hpcai.evaluation.metrics import JOB_MEANS, METRICS, job_values
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.ranking import Floats, Ranking, rank
+from hpcai.evaluation.replays import by_window, replay_cells
 from hpcai.evaluation.statistics import block_means
 from hpcai.evaluation.store import Folder
-from hpcai.evaluation.windows import Window, overlap
+from hpcai.evaluation.windows import overlap
+from hpcai.launching import HERE, Launch
 from hpcai.scheduling.arrays import file_hash
-from hpcai.scheduling.policy import Policy
 
 METRIC_COLUMNS: Final = ("trace", "policy", "backfill", "window", "seed", "metric", "value", "unit")
 
@@ -53,21 +54,29 @@ class Evaluation:
 
 
 def evaluate(
-    config: EvaluationConfig | None = None, *, resume: bool = False, quiet: bool = False, **fields: Any
+    config: EvaluationConfig | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    launch: Launch = HERE,
+    **fields: Any,
 ) -> Evaluation:
     """Run an evaluation, given as a configuration or as its fields, and write its folder.
 
-    Every finished replay is on disk at once; with ``resume`` those in the folder are kept. Raises InputError
-    if an input cannot be used, or if the folder to resume was made from something else.
+    Every finished replay is on disk at once; with ``resume`` those in the folder are kept. ``launch`` says on
+    what workers the replays run; results do not depend on it. Raises InputError if an input cannot be used, or
+    if the folder to resume was made from something else, WorkerError if a worker failed.
     """
     if (config is None) == (not fields):
         raise InputError("evaluate: give either a configuration or its fields")
     config = config or make_config(fields)
-    sources: list[Input] = []
-    for trace in config.trace:
-        sources.append(prepare(trace, config, {source.name for source in sources}))
+    sources = prepare_all(config)
     folder = Folder(config.out, _identity(config, sources), resume)
-    _replay_all(sources, config, folder, quiet)
+    if launch.here:
+        with Progress(sum(map(len, by_window(sources))), "replays", quiet) as progress:
+            replay_cells(sources, config, folder, progress, wanted=None)
+    else:
+        fan_out(sources, config, folder, launch, quiet)
     return _conclude(sources, config, folder)
 
 
@@ -86,43 +95,6 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
 def _hashes(paths: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each file."""
     return {path: file_hash(path) for path in paths}
-
-
-def _replay_all(sources: list[Input], config: EvaluationConfig, folder: Folder, quiet: bool) -> None:
-    total = sum(len(source.windows) * len(source.entries) for source in sources)
-    with Progress(total, "replays", quiet) as progress:
-        for source in sources:
-            for window in source.windows:
-                _replay_window(source, window, config, folder, progress)
-
-
-def _replay_window(source: Input, window: Window, config: EvaluationConfig, folder: Folder, progress: Progress) -> None:
-    """Replay, measure and store a window under every entry that is not in the folder yet."""
-    from hpcai.simulation import replay
-
-    jobs = source.window_jobs(window)
-    fair: dict[tuple[bool, bool], Floats] = {}  # fair start times depend on no more of a policy than this
-    for entry in source.entries:
-        cell = cell_of(source, entry, window.number)
-        if not folder.has(cell):
-            policy = entry.policy or Policy()
-            key = (policy.kill_at_limit, policy.dependencies)
-            if config.fair_start and key not in fair:
-                fair[key] = fair_start(jobs, source.machine, policy)
-            if entry.policy:
-                schedule = replay(
-                    jobs,
-                    source.machine,
-                    policy,
-                    past=source.past(window),
-                    origin=source.trace.origin,
-                    progress=progress.within(len(jobs)),
-                ).table
-            else:
-                schedule = recorded_schedule(jobs)
-            metrics = measure(schedule, jobs, source.machine, fair_start=fair.get(key), warmup=config.warmup)
-            folder.write_cell(cell, schedule, metrics)
-        progress.advance()
 
 
 def _conclude(sources: list[Input], config: EvaluationConfig, folder: Folder) -> Evaluation:

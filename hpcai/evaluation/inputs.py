@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,14 @@ class Input:
         return dict(sorted(self.trace.sha256.items()))
 
 
+def prepare_all(config: EvaluationConfig) -> list[Input]:
+    """Read the logs of an evaluation. Raises InputError as ``prepare`` does."""
+    sources: list[Input] = []
+    for trace in config.trace:
+        sources.append(prepare(trace, config, {source.name for source in sources}))
+    return sources
+
+
 def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
     """Read ``source`` and lay out its evaluation; its name is made different from those ``taken``.
 
@@ -54,6 +62,7 @@ def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
     """
     trace = read_trace(source, format=config.format)
     machine, notes = _machine(trace, config)
+    trace = replace(trace, jobs=hastened(trace.jobs, config.load))
     jobs, left_out = replayable(_sized(trace.jobs, config), machine)
     jobs = jobs.reset_index(drop=True)
     bounds = part_bounds(trace, jobs, config.part_used)
@@ -61,7 +70,9 @@ def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
     notes += window_notes + _overlap_note(windows)
     entries = config.entries
     recorded = jobs.iloc[slice(*bounds)][["start", "end"]].notna().all(axis=1).mean()
-    if recorded >= ENOUGH_RECORDED:
+    if config.load != 1:
+        notes.append(f"jobs come {config.load:g} times as fast as recorded, so there is no comparison with the record")
+    elif recorded >= ENOUGH_RECORDED:
         entries = (*entries, Entry(RECORDED, RECORDED, None))
         if recorded < 1:
             notes.append(f"{1 - recorded:.1%} of the jobs have no recorded start or end")
@@ -71,6 +82,21 @@ def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
     while name in taken:
         name += "+"
     return Input(name, source, trace, machine, jobs, bounds, windows, entries, left_out, notes)
+
+
+def hastened(jobs: pd.DataFrame, load: float) -> pd.DataFrame:
+    """Return ``jobs`` with the times between submissions, and think times, divided by ``load``.
+
+    The first submission stays where it is. Each job keeps the wait and the run time that are recorded of it, so
+    its start and end move with its submission: what a predictor may have learned from the past stays in order.
+    """
+    if load == 1 or jobs.empty:
+        return jobs
+    first = jobs["submit"].min()
+    submit = first + (jobs["submit"] - first) / load
+    earlier = jobs["submit"] - submit
+    moved = {"submit": submit, "start": jobs["start"] - earlier, "end": jobs["end"] - earlier}
+    return jobs.assign(**moved, think_time=jobs["think_time"] / load)
 
 
 def recorded_schedule(jobs: pd.DataFrame) -> pd.DataFrame:

@@ -29,8 +29,12 @@ class Progress:
 
     def advance(self) -> None:
         """Count one step, and say so if it is time."""
-        self._done += 1
-        self._show(self._done)
+        self.reach(self._done + 1)
+
+    def reach(self, done: int) -> None:
+        """Note that so many steps are done, and say so if it is time."""
+        self._done = done
+        self._show(done)
 
     def within(self, size: int) -> Callable[[int], None]:
         """Return what a long step calls with how far it has come, of ``size``."""

@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 from hpcai.evaluation.resumable import ResumableFolder, write_whole
 
 RESULT_FILES: Final = ("report.html", "metrics.csv", "groups.csv", "summary.json")
+WORKERS: Final = "workers"  # the folder with their logs, while there are any
 _METRICS_KEY: Final = b"hpcai.metrics"
 
 
@@ -42,11 +45,11 @@ def _slug(name: str) -> str:
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-class Folder(ResumableFolder):
-    """An evaluation's folder."""
+class Cells:
+    """The finished replays in a folder; workers may write theirs side by side."""
 
-    kind = "hpcai evaluation"
-    holds = "evaluation"
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
 
     def has(self, cell: Cell) -> bool:
         """Whether the cell's schedule is there."""
@@ -78,9 +81,17 @@ class Folder(ResumableFolder):
             frame: pd.DataFrame = file.read(columns=columns).to_pandas()
         return frame
 
+
+class Folder(ResumableFolder, Cells):
+    """An evaluation's folder."""
+
+    kind = "hpcai evaluation"
+    holds = "evaluation"
+
     def _clear(self) -> None:
         """Remove an earlier evaluation's files and nothing else; its run file goes last, by replacement."""
         for schedule in (self.path / "schedules").glob("*/*.parquet"):
             schedule.unlink()
         for name in RESULT_FILES:
             (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / WORKERS, ignore_errors=True)

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from hpcai.errors import InputError
-from hpcai.evaluation import evaluate as module
+from hpcai.evaluation import replays as module
 from hpcai.evaluation.commands import evaluate_command
 
 app = typer.Typer()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
-from hpcai.evaluation import evaluate as module
+from hpcai.evaluation import replays as module
 from hpcai.evaluation.evaluate import METRIC_COLUMNS, Evaluation, evaluate
 from hpcai.evaluation.gantt import rectangles
 from hpcai.evaluation.metrics import METRICS
