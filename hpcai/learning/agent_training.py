@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -62,10 +63,18 @@ class Taught:
     interrupted: bool
 
 
-def teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, arena: Arena, quiet: bool) -> Taught:
+def teach(
+    config: TrainingConfig,
+    logs: Sequence[Log],
+    folder: RunFolder,
+    arena: Arena,
+    quiet: bool,
+    validated: Callable[[int, float], None] | None = None,
+) -> Taught:
     """Train the agent of a configuration, from the folder's checkpoint if it has one.
 
-    An interrupt ends it early, with a checkpoint of that moment.
+    An interrupt ends it early, with a checkpoint of that moment. ``validated`` is told steps and score of each
+    validation; what it raises passes on.
     """
     interrupted = False
     torch.set_num_threads(config.threads)
@@ -76,8 +85,9 @@ def teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, arena:
     agent = make_agent(config, env, folder.path / TENSORBOARD)
     standing = _restored(agent, folder)
     clock = Clock(config.limits, standing.seconds, standing.steps)
-    with LearningProgress(clock, quiet) as progress:
-        watch = Watch(config, folder, arena, panel, clock, standing, architecture_of(agent, config), progress)
+    with closing(env), LearningProgress(clock, quiet) as progress:
+        architecture = architecture_of(agent, config)
+        watch = Watch(config, folder, arena, panel, clock, standing, architecture, progress, validated)
         watch.init_callback(agent)
         try:
             if not standing.begun:
@@ -110,8 +120,10 @@ class Watch(BaseCallback):
         standing: Standing,
         architecture: Architecture,
         progress: LearningProgress,
+        validated: Callable[[int, float], None] | None = None,
     ) -> None:
         super().__init__()
+        self._validated = validated
         self._config, self._folder, self._arena, self._panel = config, folder, arena, panel
         self._clock, self._standing, self._architecture, self._progress = clock, standing, architecture, progress
         self._ratios: list[float] = []  # of training episodes since the last validation
@@ -159,6 +171,10 @@ class Watch(BaseCallback):
         self._folder.append(CURVES, row | scores | {"environment": self._share_of_environment()})
         if standing.steps:  # before the first step the learner's logger is not set up
             self.logger.record("validation/score", score)
+        if self._validated is not None:
+            self._validated(standing.steps, score)
+        if self._validated is not None:
+            self._validated(standing.steps, score)
 
     def _share_of_environment(self) -> float:
         """Return the share of learning time since the last validation that went into stepping the environment."""

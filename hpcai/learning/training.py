@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,29 @@ class Trained:
     rival: str
 
 
-def train(config: TrainingConfig | None = None, *, resume: bool = False, quiet: bool = False, **fields: Any) -> Trained:
+def train(
+    config: TrainingConfig | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    validated: Callable[[int, float], None] | None = None,
+    **fields: Any,
+) -> Trained:
     """Run a training, given as a configuration or as its fields, and write its folder.
 
-    With ``resume`` an interrupted run goes on from where its folder says it was. Raises InputError if an input
-    cannot be used, or if the folder to resume was made from something else.
+    With ``resume`` an interrupted run goes on from where its folder says it was. After each validation of an
+    agent ``validated`` is told how many steps it has learned and its score; what it raises ends the run. Raises
+    InputError if an input cannot be used, or if the folder to resume was made from something else.
     """
     if (config is None) == (not fields):
         raise InputError("train: give either a configuration or its fields")
     config = config or make_config(fields)
     logs = read_logs(config)
     folder = RunFolder(config, {log.name: log.hashes for log in logs}, resume)
-    trained = _tune(config, logs, folder, quiet) if config.algo == "formula" else _teach(config, logs, folder, quiet)
+    if config.algo == "formula":
+        trained = _tune(config, logs, folder, quiet)
+    else:
+        trained = _teach(config, logs, folder, quiet, validated)
     folder.finish()
     return trained
 
@@ -61,11 +72,17 @@ def _tune(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet:
     return Trained(config, folder.path, tuned.best.policy.ordering, tuned.best.score, RIVAL)
 
 
-def _teach(config: TrainingConfig, logs: Sequence[Log], folder: RunFolder, quiet: bool) -> Trained:
+def _teach(
+    config: TrainingConfig,
+    logs: Sequence[Log],
+    folder: RunFolder,
+    quiet: bool,
+    validated: Callable[[int, float], None] | None,
+) -> Trained:
     from hpcai.learning.agent_training import teach  # torch takes seconds to import
     from hpcai.learning.environment import Arena
 
-    taught = teach(config, logs, folder, Arena(config, logs), quiet)
+    taught = teach(config, logs, folder, Arena(config, logs), quiet, validated)
     standing = taught.standing
     name = f"{config.algo} agent"
     copied = f", cloned from {config.teacher} ({standing.cloned:.1%} alike)" if standing.cloned is not None else ""

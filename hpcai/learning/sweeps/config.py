@@ -54,13 +54,13 @@ def _objectives(value: Any) -> Any:
 class PrunerConfig(_Section):
     """When a trial is given up.
 
-    ``median`` and ``hyperband`` compare a trial's mean so far, or a training's last validation, with that of others at
-    the same step. ``wilcoxon`` compares a trial with the best one window by window (or repeat by repeat) and gives it
+    ``median``, ``halving`` (asynchronous successive halving) and ``hyperband`` compare a trial's mean so far, or a
+    training's best validation, with that of others at the same step. ``wilcoxon`` compares a trial with the best one window by window (or repeat by repeat) and gives it
     up where it is worse with probability above 1 - ``p``. The first ``trials`` run to the end, and every one for
     ``steps``.
     """
 
-    kind: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
+    kind: Literal["none", "median", "halving", "hyperband", "wilcoxon"] = "none"
     trials: Annotated[int, Field(ge=0)] = 5
     steps: Annotated[int, Field(ge=0)] = 2
     p: Annotated[float, Field(gt=0, lt=1)] = 0.1

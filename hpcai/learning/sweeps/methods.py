@@ -110,6 +110,8 @@ def make_pruner(config: SweepConfig) -> optuna.pruners.BasePruner:
         match own.kind:
             case "median":
                 return pruners.MedianPruner(n_startup_trials=own.trials, n_warmup_steps=own.steps)
+            case "halving":
+                return pruners.SuccessiveHalvingPruner(min_resource=max(own.steps, 1), reduction_factor=own.reduction)
             case "hyperband":
                 return pruners.HyperbandPruner(min_resource=max(own.steps, 1), reduction_factor=own.reduction)
             case "wilcoxon":

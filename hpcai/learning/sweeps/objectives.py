@@ -98,8 +98,7 @@ class TrainingObjective:
 
         def one(seed: int, folder: Path) -> float:
             training = self._config.training(point, seed, folder)
-            validated = (lambda _, score: told.level(score)) if alone else None
-            return train(training, quiet=True, validated=validated).score
+            return train(training, quiet=True, validated=_best_so_far(told) if alone else None).score
 
         scores = []
         for repeat in range(self._config.repeats):
@@ -107,6 +106,18 @@ class TrainingObjective:
             if not alone:
                 told.one(scores[-1])
         return _means({self._config.targets[0].name: scores})
+
+
+def _best_so_far(told: Told) -> Callable[[int, float], None]:
+    """Return what tells the best score of a run so far: the network of that moment is what it will give."""
+    best = math.inf
+
+    def validated(_: int, score: float) -> None:
+        nonlocal best
+        best = min(best, score)
+        told.level(best)
+
+    return validated
 
 
 def run_folder(config: SweepConfig, number: int, repeat: int = 0) -> Path:
