@@ -173,8 +173,6 @@ class Watch(BaseCallback):
             self.logger.record("validation/score", score)
         if self._validated is not None:
             self._validated(standing.steps, score)
-        if self._validated is not None:
-            self._validated(standing.steps, score)
 
     def _share_of_environment(self) -> float:
         """Return the share of learning time since the last validation that went into stepping the environment."""
