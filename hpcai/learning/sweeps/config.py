@@ -55,9 +55,9 @@ class PrunerConfig(_Section):
     """When a trial is given up.
 
     ``median``, ``halving`` (asynchronous successive halving) and ``hyperband`` compare a trial's mean so far, or a
-    training's best validation, with that of others at the same step. ``wilcoxon`` compares a trial with the best one window by window (or repeat by repeat) and gives it
-    up where it is worse with probability above 1 - ``p``. The first ``trials`` run to the end, and every one for
-    ``steps``.
+    training's best validation, with that of others at the same step. ``wilcoxon`` compares a trial with the best one
+    window by window (or repeat by repeat) and gives it up where it is worse with probability above 1 - ``p``. Every
+    trial runs for ``steps``; with ``median`` the first ``trials`` run to the end.
     """
 
     kind: Literal["none", "median", "halving", "hyperband", "wilcoxon"] = "none"

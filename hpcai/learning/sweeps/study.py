@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,7 +65,9 @@ def with_methods(study: optuna.Study, config: SweepConfig) -> optuna.Study:
 def _lay_out(study: optuna.Study, config: SweepConfig, objective: Objective) -> None:
     """Write what all trials share: objectives by name, points that are tried first, rivals on the same windows."""
     names = [target.name for target in config.targets]
-    study.set_metric_names(names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(names)
     if isinstance(objective, ReplayObjective):
         order, block = objective.replays.layout()
         study.set_user_attr("order", order)
