@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-EXPECTED: Final = "a time such as '20m', '90s', '1h', or a number such as '100000 steps' or '50 trials'"
+from hpcai.configuration import seconds_in
 
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+EXPECTED: Final = "a time such as '20m', '90s', '1h', or a number such as '100000 steps' or '50 trials'"
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,8 @@ class Budget:
 
 def parse_budget(text: str) -> Budget:
     """Return the budget that ``text`` says. Raises ValueError."""
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?) ?([smh])", text.strip()):
-        seconds = float(match[1]) * _SECONDS[match[2]]
-        if seconds > 0:
-            return Budget(seconds=seconds)
+    if seconds := seconds_in(text):
+        return Budget(seconds=seconds)
     if (match := re.fullmatch(r"(\d+) ?(?:steps?|trials?)", text.strip())) and int(match[1]) > 0:
         return Budget(steps=int(match[1]))
     raise ValueError(f"budget: expected {EXPECTED}, found {text!r}")

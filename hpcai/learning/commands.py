@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcai.errors import InputError
 from hpcai.learning.runtime_commands import train_runtime_command
+from hpcai.options import LAUNCH_OPTIONS, Launcher, SlurmSettings, Workers, launch_of
+
+if TYPE_CHECKING:
+    from hpcai.learning.training import Trained
 
 train_app = typer.Typer(no_args_is_help=True, help="Learn from recorded logs.")
 
@@ -47,6 +52,10 @@ def scheduling_command(
     teacher: Annotated[str | None, typer.Option(help="Ordering to imitate first, or none.  [default: saf]")] = None,
     n_envs: Annotated[int | None, typer.Option(help="Environments side by side.  [default: 64]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.  [default: 0]")] = None,
+    seeds: Annotated[str | None, typer.Option(help="A run for each, such as 0,1,2, into OUT/seed-0 and so on.")] = None,
+    workers: Workers = 1,
+    launcher: Launcher = "local",
+    slurm: SlurmSettings = None,
     out: Annotated[str | None, typer.Option(help="Folder for the run.  [default: runs/training]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the folder of an interrupted run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
@@ -55,21 +64,51 @@ def scheduling_command(
     given = {
         key: value
         for key, value in locals().items()
-        if key not in ("config", "resume", "quiet") and value is not None and value != []
+        if key not in ("config", "seeds", "resume", "quiet", *LAUNCH_OPTIONS) and value is not None and value != []
     }
     if given.get("teacher") == "none":
         given["teacher"] = None
     from hpcai.learning.config import load_config, make_config
+    from hpcai.learning.seeds import parse_seeds, train_seeds
     from hpcai.learning.training import train
 
     settings = load_config(config, given) if config else make_config(given, "hpcai train scheduling")
+    launch = launch_of(workers, launcher, slurm)
+    if seeds is None and not launch.here:
+        raise InputError("--workers, --launcher: a single run has one worker, here; expected --seeds beside them")
+    if seeds is not None and seed is not None:
+        raise InputError("--seed, --seeds: expected one of the two")
     try:
-        trained = train(settings, resume=resume, quiet=quiet)
+        if seeds is not None:
+            runs = train_seeds(settings, parse_seeds(seeds), launch, resume=resume, quiet=quiet)
+        else:
+            runs = [train(settings, resume=resume, quiet=quiet)]
     except KeyboardInterrupt:
         print(f"\nhpcai: interrupted; what was learned is in {settings.out}, --resume goes on", file=sys.stderr)
         raise typer.Exit(130) from None
     if not quiet:
-        print(textwrap.shorten(trained.result, 200, placeholder=" ..."))
-        print(f"{trained.score:.3f} of {trained.rival}, before the test part")
-        policies = f"{trained.rival},run:{trained.folder}"
-        print(f"Run: {trained.folder}\nJudge it on the unseen part: hpcai evaluate --policies {policies} --trace ...")
+        (_print_runs if seeds is not None else _print_run)(runs)
+
+
+def _print_run(runs: list[Trained]) -> None:
+    """Print what one run found, and how to judge it."""
+    (trained,) = runs
+    print(textwrap.shorten(trained.result, 200, placeholder=" ..."))
+    print(f"{trained.score:.3f} of {trained.rival}, before the test part")
+    print(f"Run: {trained.folder}\nJudge it on the unseen part: {_judging(runs)}")
+
+
+def _print_runs(runs: list[Trained]) -> None:
+    """Print the scores of several seeds, their mean and their range, and how to judge the runs."""
+    scores = [run.score for run in runs]
+    print("seed  score")
+    for run in runs:
+        print(f"{run.config.seed:>4}  {run.score:.3f} of {run.rival}")
+    mean = sum(scores) / len(scores)
+    print(f"mean  {mean:.3f}, from {min(scores):.3f} to {max(scores):.3f}, before the test part")
+    print(f"Runs: {runs[0].folder.parent}\nJudge them on the unseen part: {_judging(runs)}")
+
+
+def _judging(runs: list[Trained]) -> str:
+    policies = dict.fromkeys([*(run.rival for run in runs), *(f"run:{run.folder}" for run in runs)])
+    return f"hpcai evaluate --policies {','.join(policies)} --trace ..."

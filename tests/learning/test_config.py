@@ -58,7 +58,7 @@ def test_where_and_how_long_are_no_part_of_what_a_resumed_run_must_share():
         ({}, "trace: required, not given"),
         ({"trace": "x", "alog": "ppo"}, "unknown key 'alog'; did you mean 'algo'?"),
         ({"trace": "x", "algo": "a2c"}, "algo: input should be 'maskable-ppo', 'ppo', 'dqn' or 'formula'"),
-        ({"trace": "x", "budget": "soon"}, "budget: expected a time such as '20m', '90s', '1h', or steps"),
+        ({"trace": "x", "budget": "soon"}, "budget: expected a time such as '20m', '90s', '1h', or a number"),
         ({"trace": "x", "budget": "0s"}, "budget: expected a time"),
         ({"trace": "x", "teacher": "safe"}, "teacher: ordering 'safe': expected"),
         (
