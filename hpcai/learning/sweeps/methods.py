@@ -33,7 +33,10 @@ def _sampler(config: SweepConfig, seed: int) -> BaseSampler:
             case "tpe":  # constant_liar keeps workers from trying the same point at one time
                 return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             case "gp":
-                return samplers.GPSampler(seed=seed, deterministic_objective=config.repeats == 1)
+                deterministic = config.kind == "evaluate"
+                return samplers.GPSampler(
+                    seed=seed, deterministic_objective=deterministic, warn_independent_sampling=False
+                )
             case "cma-es":
                 return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
             case "nsga-ii":
@@ -41,7 +44,10 @@ def _sampler(config: SweepConfig, seed: int) -> BaseSampler:
             case "nsga-iii":
                 return samplers.NSGAIIISampler(seed=seed, population_size=_population(config))
             case "qmc":
-                return samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
+                beside = SeededByTrial(lambda own: samplers.RandomSampler(seed=own), seed)  # what exists at times only
+                return samplers.QMCSampler(
+                    seed=seed, scramble=True, independent_sampler=beside, warn_independent_sampling=False
+                )
             case "grid":
                 return Grid({name: p.values or [] for name, p in config.space.items()}, seed=seed)
     return samplers.RandomSampler(seed=seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import optuna
 import pandas as pd
 from optuna.trial import TrialState
@@ -17,9 +18,10 @@ from hpcai.launching import Launch
 from hpcai.learning.progress import LearningProgress
 from hpcai.learning.sweeps.config import SweepConfig, make_config
 from hpcai.learning.sweeps.crew import Crew
+from hpcai.learning.sweeps.heartbeat import WORKER
 from hpcai.learning.sweeps.objectives import Objective, make_objective
 from hpcai.learning.sweeps.proof import Proof, prove
-from hpcai.learning.sweeps.study import Standing, open_study, standing_of
+from hpcai.learning.sweeps.study import ERROR, Standing, open_study, standing_of
 from hpcai.learning.sweeps.worker import TrialRecord, Worker
 
 REPORT: Final = "report.html"
@@ -47,8 +49,20 @@ class Sweep:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """A row for each trial."""
-        return self.study.trials_dataframe(("number", "value", "state", "params", "duration"))
+        """A row for each trial: number, state, objectives and parameters by name, s, worker, error."""
+        names = [target.name for target in self.config.targets]
+        return pd.DataFrame(
+            {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                **dict(zip(names, trial.values or [np.nan] * len(names), strict=True)),
+                **{name: trial.params.get(name) for name in self.config.space},
+                "seconds": trial.duration.total_seconds() if trial.duration else np.nan,
+                "worker": trial.user_attrs.get(WORKER),
+                "error": trial.user_attrs.get(ERROR),
+            }
+            for trial in self.study.get_trials(False)
+        )
 
     @property
     def report(self) -> Path:
