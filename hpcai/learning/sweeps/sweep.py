@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpcai.errors import InputError
 from hpcai.evaluation.resumable import write_whole
@@ -49,15 +49,15 @@ class Sweep:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """A row for each trial: number, state, objectives and parameters by name, s, worker, error."""
+        """A row for each trial: number, state, objectives and parameters by name, duration (s), worker, error."""
         names = [target.name for target in self.config.targets]
         return pd.DataFrame(
             {
                 "trial": trial.number,
                 "state": trial.state.name.lower(),
-                **dict(zip(names, trial.values or [np.nan] * len(names), strict=True)),
+                **dict(zip(names, _values(trial) or [np.nan] * len(names), strict=True)),
                 **{name: trial.params.get(name) for name in self.config.space},
-                "seconds": trial.duration.total_seconds() if trial.duration else np.nan,
+                "duration": trial.duration.total_seconds() if trial.duration else np.nan,
                 "worker": trial.user_attrs.get(WORKER),
                 "error": trial.user_attrs.get(ERROR),
             }
@@ -155,6 +155,11 @@ def _work_here(
         standing = standing_of(study.get_trials(False))
         if standing.over(config) or standing.running:
             return
+
+
+def _values(trial: FrozenTrial) -> list[float] | None:
+    """Return what a complete trial reached; what Optuna calls the value of a pruned one is its last step's."""
+    return trial.values if trial.state == TrialState.COMPLETE else None
 
 
 class _Progress:
