@@ -129,12 +129,12 @@ class Job:
         """Return what the task of an ended job returned. Raises WorkerError, in one line, if it failed."""
         try:
             outcome, value = pickle.loads(self._submitted.paths.result_pickle.read_bytes())
-        except FileNotFoundError:  # killed, or cancelled by somebody else
-            outcome, value = "error", (self._submitted.stderr() or "")
+        except FileNotFoundError:  # it was killed
+            outcome, value = "error", self._submitted.stderr() or ""
         if outcome == "success":
             return value
-        lines = [line.strip() for line in value.splitlines() if line.strip()]
-        what = lines[-1] if lines else "it ended without a result"
+        lines = [line.strip() for line in value.splitlines() if line.strip()] or ["it ended without a result"]
+        what = next((line for line in lines if "error: ***" in line), lines[-1])  # Slurm's word on why, if there is one
         raise WorkerError(f"worker {self.id} failed: {what} (its log: {self.log})")
 
 
