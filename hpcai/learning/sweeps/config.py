@@ -87,9 +87,7 @@ class SweepConfig(_Section):
     command: tuple[str, ...] | None = None
     function: str | None = None  # name of a Python function; only hpcai.sweep sets it
     space: Space
-    objectives: Annotated[tuple[Objective, ...], BeforeValidator(_objectives), Field(min_length=1)] = Field(
-        default=(), validate_default=False
-    )
+    objectives: Annotated[tuple[Objective, ...], BeforeValidator(_objectives)] = ()
     sampler: Sampler = "tpe"
     pruner: Annotated[PrunerConfig, BeforeValidator(_pruner)] = PrunerConfig()
     seed: Annotated[int, Field(ge=0)] = 0

@@ -6,6 +6,7 @@ import functools
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -49,6 +50,7 @@ def open_storage(url: str, patience: float) -> BaseStorage:
         raise InputError(f"storage {shown(url)}: expected sqlite:///FILE, postgresql://... or a path") from error
     except (*GONE, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"storage {shown(url)}: cannot be opened: {reason(error)}") from error
+    weakref.finalize(storage, storage.engine.dispose)  # else connections would stay open until Python finds them
     storage.patience, storage.where = patience, shown(url)
     return storage
 

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,11 +66,3 @@ def postgres() -> Iterator[Postgres]:
             server.stop()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_until(true, seconds: float = 60.0) -> None:
-    """Wait until ``true()``, and fail if it takes too long."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.05)

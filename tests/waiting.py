@@ -1,0 +1,14 @@
+"""Waiting for what other processes do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until ``true()``, and fail if it takes too long."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.05)
