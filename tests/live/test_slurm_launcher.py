@@ -85,13 +85,13 @@ def cut_off_by(what: str, job_id: str) -> None:
 
 @pytest.mark.parametrize("what", ["a signal before pre-emption", "the cluster"])
 def test_a_job_that_is_put_back_goes_on_where_it_was(slurm, tmp_path, what):
-    task = Count(tmp_path / "count", 60)
-    (job,) = start([task], Launch(**SLURM), tmp_path / "workers")
+    task, beside = Count(tmp_path / "count", 60), Count(tmp_path / "beside", 1)
+    job, other = start([task, beside], Launch(workers=2, **SLURM), tmp_path / "workers")
     wait_for(lambda: task.count() > 10)
     cut_off_by(what, job.id)
-    wait_for(job.done)
-    assert job.result() == 60
-    assert task.sittings == 2
+    wait_for(lambda: job.done() and other.done())
+    assert (job.result(), other.result()) == (60, 1)
+    assert (task.sittings, beside.sittings) == (2, 1)
 
 
 def test_jobs_that_fail_are_said_and_the_others_are_ended(slurm, tmp_path):
