@@ -43,6 +43,7 @@ def evaluate_command(
     backfill_depth: Annotated[int | None, typer.Option(help="Jobs that a backfilling pass looks at.")] = None,
     warmup: Annotated[int | None, typer.Option(help="First jobs of each window that are not measured.")] = None,
     load: Annotated[float | None, typer.Option(help="Times as fast as recorded that jobs come.  [default: 1]")] = None,
+    jobs: Annotated[str | None, typer.Option(help="all, or gpu: only jobs that have GPUs.  [default: all]")] = None,
     size: Annotated[str | None, typer.Option(help="allocated or requested processors.")] = None,
     objective: Annotated[str | None, typer.Option(help="Metric to rank by.  [default: mean_bounded_slowdown]")] = None,
     baseline: Annotated[str | None, typer.Option(help="Policy to compare with.  [default: fcfs]")] = None,

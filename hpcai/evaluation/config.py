@@ -123,6 +123,7 @@ class EvaluationConfig(BaseModel):
     backfill_depth: Annotated[int, Field(ge=1)] | None = None
     warmup: Annotated[int, Field(ge=0)] = 0
     load: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    jobs: Literal["all", "gpu"] = "all"
     size: Literal["allocated", "requested"] = "allocated"
     fair_start: bool = True
     objective: str = "mean_bounded_slowdown"
@@ -186,7 +187,7 @@ class EvaluationConfig(BaseModel):
         Named policies keep to what they set themselves, since the rest comes from the other keys.
         """
         given = [item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in self.policies]
-        as_recorded = {"load"} if self.load == 1 else set()
+        as_recorded = {key for key, value in (("load", 1), ("jobs", "all")) if getattr(self, key) == value}
         return self.model_dump(mode="json", exclude={"out"} | as_recorded) | {"policies": given}
 
     @property

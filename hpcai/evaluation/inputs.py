@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hpcai.cluster.spec import Machine, load_machine
+from hpcai.errors import InputError
 from hpcai.evaluation.config import RECORDED, Entry, EvaluationConfig
 from hpcai.evaluation.windows import Window, draw_windows, overlap
 from hpcai.records import Trace, machine_of, read_trace
@@ -62,7 +63,7 @@ def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
     """
     trace = read_trace(source, format=config.format)
     machine, notes = _machine(trace, config)
-    trace = replace(trace, jobs=hastened(trace.jobs, config.load))
+    trace = replace(trace, jobs=hastened(_chosen(trace, config, notes), config.load))
     jobs, left_out = replayable(_sized(trace.jobs, config), machine)
     jobs = jobs.reset_index(drop=True)
     bounds = part_bounds(trace, jobs, config.part_used)
@@ -122,6 +123,17 @@ def _machine(trace: Trace, config: EvaluationConfig) -> tuple[Machine, list[str]
     machine, inferred = machine_of(trace)
     note = "the log does not name its machine; it was inferred from the recorded use and is a lower bound"
     return machine, [note] if inferred else []
+
+
+def _chosen(trace: Trace, config: EvaluationConfig, notes: list[str]) -> pd.DataFrame:
+    """Return the jobs that take part. Raises InputError if there are none."""
+    if config.jobs == "all":
+        return trace.jobs
+    chosen = trace.jobs[trace.jobs["gpus"] > 0].reset_index(drop=True)
+    if chosen.empty:
+        raise InputError(f"{trace.name}: jobs 'gpu': no job of the log has a GPU")
+    notes.append(f"only the {len(chosen):,} jobs with GPUs of {len(trace.jobs):,} take part, and parts are theirs")
+    return chosen
 
 
 def _sized(jobs: pd.DataFrame, config: EvaluationConfig) -> pd.DataFrame:

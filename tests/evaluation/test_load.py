@@ -68,3 +68,16 @@ def test_as_recorded_nothing_is_touched(log):
 def test_a_load_of_nothing_is_refused(log):
     with pytest.raises(InputError, match="load: input should be greater than 0"):
         prepared(log, 0)
+
+
+def test_only_jobs_with_gpus_take_part(tmp_path):
+    settings = make_config({"trace": "mn-1b-mix.parquet", "windows": "all", "jobs": "gpu"})
+    ready = prepare("mn-1b-mix.parquet", settings, set())
+    everything = prepare("mn-1b-mix.parquet", make_config({"trace": "mn-1b-mix.parquet", "windows": "all"}), set())
+    assert (ready.jobs["gpus"] > 0).all()
+    assert len(ready.jobs) == (everything.jobs["gpus"] > 0).sum()
+
+
+def test_a_log_without_gpus_is_refused(swf):
+    with pytest.raises(InputError, match="no job of the log has a GPU"):
+        prepare(str(swf), make_config({"trace": str(swf), "windows": "all", "jobs": "gpu"}), set())
