@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cached_property
-from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hpcai.evaluation import figures, tables
@@ -22,6 +19,7 @@ from hpcai.evaluation.humanise import duration, number, percent
 from hpcai.evaluation.inputs import Input
 from hpcai.evaluation.load import load_over_time
 from hpcai.evaluation.metrics import METRICS
+from hpcai.evaluation.page import render_page
 from hpcai.evaluation.ranking import Ranking
 from hpcai.evaluation.store import Folder
 from hpcai.evaluation.windows import Window
@@ -45,8 +43,6 @@ def render(
     folder: Folder,
 ) -> str:
     """Return the report as HTML; ``rankings``, ``answers`` and ``pools`` are by name of the trace."""
-    from plotly.offline import get_plotlyjs
-
     chapters = [
         Chapter(
             number,
@@ -62,14 +58,9 @@ def render(
         for number, source in enumerate(sources)
     ]
     drawn = {f"{name}-{i}": figure for i, chapter in enumerate(chapters) for name, figure in chapter.figures.items()}
-    environment = Environment(
-        loader=PackageLoader("hpcai.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
+        drawn,
         title=config.title or "Which scheduling policy serves best?",
         chapters=chapters,
         definitions=list(METRICS.values()),
@@ -79,15 +70,7 @@ def render(
             allow_unicode=True,
         ),
         config=config,
-        version=version("hpcai"),
-        plotly=Markup(get_plotlyjs()),
-        figures=Markup(_script_safe(json.dumps(drawn, separators=(",", ":"), allow_nan=False))),
     )
-
-
-def _script_safe(text: str) -> str:
-    """Return JSON in which no text from a log can end the script element that holds it."""
-    return text.replace("<", "\\u003c")
 
 
 class Chapter:

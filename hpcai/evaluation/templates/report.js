@@ -23,6 +23,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 // Figures: their data is in the page, their colours come from the style sheet, so they follow the theme.
 const figures = JSON.parse(document.getElementById("figures").textContent);
+const axesOf = (layout) => Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name));
 const narrow = () => window.innerWidth < 864;
 
 function themed() {
@@ -50,9 +51,9 @@ function laidOut(figure) {
     dragmode: narrow() ? false : "zoom",
     legend: { title: { ...figure.layout.legend?.title, font: { size: layout.font.size } }, orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" },
   };
-  for (const name of ["xaxis", "yaxis", "yaxis2"]) {
+  for (const name of axesOf(figure.layout)) {
     const own = figure.layout[name];
-    if (own) result[name] = { ...axis, ...own, title: { ...own.title, standoff: 8, font: { size: layout.font.size } } };
+    result[name] = { ...axis, ...own, title: { ...own.title, standoff: 8, font: { size: layout.font.size } } };
   }
   return result;
 }
@@ -77,8 +78,8 @@ function recolour() {
     if (!plot.layout) continue;
     const { axis, layout } = themed();
     const update = { ...layout };
-    for (const side of ["xaxis", "yaxis", "yaxis2"]) {
-      if (plot.layout[side]) for (const key of ["gridcolor", "linecolor", "zerolinecolor"]) update[`${side}.${key}`] = axis[key];
+    for (const side of axesOf(figures[name].layout)) {
+      for (const key of ["gridcolor", "linecolor", "zerolinecolor"]) update[`${side}.${key}`] = axis[key];
     }
     Plotly.relayout(plot, update);
   }
