@@ -6,6 +6,7 @@ import math
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import optuna
 import yaml
 from markupsafe import Markup
@@ -89,8 +90,10 @@ class Chapter:
 
     def _extremes(self) -> str:
         """Say the ends of the front."""
+        survey = self.survey
         ends = [
-            min(self.survey.front, key=lambda t, i=i: self.survey.sign(i) * t.values[i]) for i in range(len(self.names))
+            survey.front[int(np.argmin([survey.sign(i) * trial.values[i] for trial in survey.front]))]
+            for i in range(len(self.names))
         ]
         return "; ".join(
             ", ".join(f"{self.words(i)} {self.text(i, trial.values[i])}" for i in range(len(self.names)))
