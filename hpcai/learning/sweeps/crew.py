@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from hpcai.learning.sweeps.study import Standing, open_study, standing_of
 _REPLACED: Final = 20
 """Workers that may die, for each one that was begun with, before the crew gives up."""
 
+_FAREWELL: Final = 30.0  # s in which workers find out that the budget is spent; some may still wait in a queue
+
 
 @dataclass(frozen=True)
 class WorkerTask(Task):
@@ -33,6 +36,8 @@ class WorkerTask(Task):
         from hpcai.learning.sweeps.objectives import make_objective
         from hpcai.learning.sweeps.worker import Worker
 
+        # Slurm ends the program of a trial as well, which is not the trial's fault: its point is put back.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         objective = make_objective(self.config, self.function)
         Worker(open_study(self.config, objective), self.config, objective).work()
 
@@ -96,7 +101,9 @@ class Crew:
             self._jobs += start([self._task] * missing, self._how, self._folder)
 
     def _dismiss(self) -> None:
-        """Wait until the workers have found out themselves that the budget is spent."""
-        while not all(job.done() for job in self._jobs):
+        """Wait until the workers have found out that the budget is spent, but not for those that never began."""
+        until = time.monotonic() + _FAREWELL
+        while time.monotonic() < until and not all(job.done() for job in self._jobs):
             time.sleep(POLL)
+        cancel(self._jobs)
         shutil.rmtree(self._folder, ignore_errors=True)

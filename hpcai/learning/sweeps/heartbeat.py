@@ -91,6 +91,7 @@ class Watch:
             failed = self._study.tell(number, state=TrialState.FAIL)
         except (UpdateFinishedTrialError, ValueError):  # it has ended after all, or another worker was faster
             return False
+        failed.user_attrs = {}  # its worker is not that of the next
         self._retry(self._study, failed)
         return True
 

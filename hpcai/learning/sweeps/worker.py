@@ -93,7 +93,7 @@ class Worker:
                 point = suggest(self._config.space, trial)
                 suggested = time.perf_counter()
                 ended = self._run(point, trial, teller)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, SystemExit):  # the latter where a job of Slurm is put back
                 self._watch.put_back(trial.number)
                 raise
         seconds = {"suggest": suggested - begun, "storage": teller.seconds}
