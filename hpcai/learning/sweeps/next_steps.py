@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+from optuna.trial import FrozenTrial
 
 from hpcai.evaluation.humanise import number, percent
 from hpcai.learning.sweeps.space import Range
@@ -19,6 +21,8 @@ NARROW: Final = 0.4  # of a range that the best tenth fills
 LATE: Final = 0.8  # of the trials, when the best was found
 EARLY: Final = 0.4
 FORETELLS: Final = 0.5  # rank correlation
+Places = npt.NDArray[np.float64]
+
 FEW_FAILURES: Final = 0.05
 MOST: Final = 0.7  # of the failures
 
@@ -52,17 +56,23 @@ def _place(value: float, parameter: Range) -> float:
     return (value - low) / (high - low)
 
 
-def _places(survey: Survey) -> Iterator[tuple[str, Range, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
+def _places(survey: Survey) -> Iterator[tuple[str, Range, Places]]:
     """Give where the best tenth lies in each range that matters."""
-    best = best_share(survey.ranked())
     for name, parameter in survey.config.space.items():
-        if isinstance(parameter, Range) and name in survey.always:
-            yield name, parameter, np.array([_place(trial.params[name], parameter) for trial in best])
+        if isinstance(parameter, Range) and name in survey.swept:
+            best = _best_with(survey, name)
+            if len(best) >= 5:
+                yield name, parameter, np.array([_place(trial.params[name], parameter) for trial in best])
+
+
+def _best_with(survey: Survey, name: str) -> list[FrozenTrial]:
+    """Return the best tenth of the trials that have a parameter."""
+    return best_share([trial for trial in survey.ranked() if name in trial.params])
 
 
 def _importance(survey: Survey, name: str) -> float:
     """Return the larger of a parameter's importances; 1 where they are not known."""
-    found = [shares.get(name, 0.0) for shares in survey.importances(0).values()]
+    found = [shares[name] for shares in survey.importances(0).values() if name in shares]
     return max(found, default=1.0)
 
 
@@ -75,15 +85,16 @@ def _edges(survey: Survey) -> Iterator[Advice]:
         middle, width = float(np.median(places)), parameter.high - parameter.low
         if middle < AT_THE_EDGE:
             low = parameter.low / 10 if parameter.log else parameter.low - width / 2
-            yield _widen(survey, f"{name} downwards, to {number(low)}", f"its low end {parameter.low:g}")
+            yield _widen(places, f"{name} downwards, to {number(low)}", f"its low end {parameter.low:g}")
         elif middle > 1 - AT_THE_EDGE:
             high = parameter.high * 10 if parameter.log else parameter.high + width / 2
-            yield _widen(survey, f"{name} upwards, to {number(high)}", f"its high end {parameter.high:g}")
+            yield _widen(places, f"{name} upwards, to {number(high)}", f"its high end {parameter.high:g}")
 
 
-def _widen(survey: Survey, what: str, end: str) -> Advice:
-    count = len(best_share(survey.ranked()))
-    return Advice(f"widen {what}", f"of the {count} best trials half lie at {end}; beyond it may be better ones")
+def _widen(places: Places, what: str, end: str) -> Advice:
+    near = int((np.minimum(places, 1 - places) < AT_THE_EDGE).sum())
+    said = f"{near} of the {len(places)} best trials lie within {AT_THE_EDGE:.0%} of the range from {end}"
+    return Advice(f"widen {what}, if that makes sense", f"{said}; beyond it may be better ones")
 
 
 def _narrow(survey: Survey) -> Iterator[Advice]:
@@ -93,7 +104,7 @@ def _narrow(survey: Survey) -> Iterator[Advice]:
         low, high = float(places.min()), float(places.max())
         inside = AT_THE_EDGE < (low + high) / 2 < 1 - AT_THE_EDGE
         if inside and high - low < NARROW and _importance(survey, name) >= NEGLIGIBLE:
-            best = [trial.params[name] for trial in best_share(survey.ranked())]
+            best = [trial.params[name] for trial in _best_with(survey, name)]
             yield Advice(
                 f"narrow {name} to {number(min(best))} to {number(max(best))}",
                 f"the {len(best)} best trials fill {percent(high - low)} of its range",
@@ -165,6 +176,10 @@ def _pruning(survey: Survey) -> Iterator[Advice]:
     share = len(survey.pruned) / max(survey.tried, 1)
     if share < 0.05 and survey.tried >= 2 * ENOUGH:
         yield Advice("prune harder, or not at all", f"{percent(share)} of the trials were given up by {kind}")
+    run = [len(trial.intermediate_values) / survey.full_steps for trial in survey.pruned if survey.full_steps]
+    if len(run) >= 5 and np.median(run) > LATE:
+        said = f"half of those given up had run more than {percent(float(np.median(run)))} of their steps"
+        yield Advice("give up earlier, with fewer pruner.steps, or not at all", f"{said}, so that little was saved")
 
 
 def _failures(survey: Survey) -> Iterator[Advice]:

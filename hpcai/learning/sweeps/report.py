@@ -14,12 +14,11 @@ from optuna.trial import FrozenTrial
 
 from hpcai.evaluation.figures import Figure
 from hpcai.evaluation.humanise import duration, number, percent, ratio
-from hpcai.evaluation.metrics import METRICS
 from hpcai.evaluation.page import render_page
 from hpcai.evaluation.statistics import Ratio
 from hpcai.evaluation.tables import Cell, Row, Table, metric_text
 from hpcai.learning.sweeps.config import SweepConfig
-from hpcai.learning.sweeps.figures import draw, quietly
+from hpcai.learning.sweeps.figures import contour_pairs, draw, pareto_pairs
 from hpcai.learning.sweeps.next_steps import advise
 from hpcai.learning.sweeps.proof import Proof
 from hpcai.learning.sweeps.space import Choice, Range
@@ -65,7 +64,7 @@ class Chapter:
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """The figures by name."""
-        return quietly(draw, self.survey)
+        return draw(self.survey)
 
     @property
     def answer(self) -> Markup:
@@ -121,8 +120,7 @@ class Chapter:
 
     def text(self, target: int, value: float) -> str:
         """An objective's value as people read it."""
-        name = self.names[target]
-        return metric_text(name, value) if name in METRICS else number(value)
+        return metric_text(self.names[target], value) if self.survey.unit(target) else number(value)
 
     def with_interval(self, trial: FrozenTrial) -> str:
         """The first objective of a trial and its interval, where it has one."""
@@ -170,6 +168,19 @@ class Chapter:
             )
         return Table("best", headings, rows)
 
+    def drawn(self, kind: str, target: int) -> list[tuple[str, str]]:
+        """The slices or contours of an objective: the name of each figure, and its title."""
+        if kind == "slice":
+            found = [(f"slice-{name}", name) for name in self.survey.leading]
+        else:
+            found = [(f"contour-{x}-{y}", f"{x} and {y}") for x, y in contour_pairs(self.survey)]
+        return [(f"{name}-{target}", title) for name, title in found if f"{name}-{target}" in self.figures]
+
+    @property
+    def fronts(self) -> list[tuple[str, str]]:
+        """The figures of the Pareto front, one for each pair of objectives: the name of each, and its title."""
+        return [(f"pareto-{i}-{j}", f"{self.words(i)} and {self.words(j)}") for i, j in pareto_pairs(self.survey)]
+
     @property
     def front_table(self) -> Table | None:
         """The Pareto front, at most twenty points spread over it."""
@@ -205,7 +216,7 @@ class Chapter:
                     Cell(row["policy"]),
                     Cell(row["trace"]),
                     *(Cell(metric_text(name, row["values"][name]), row["values"][name]) for name in names),
-                    Cell(ratio(_ratio(row)), _ratio(row).value),
+                    Cell("1" if row["policy"] == proof["baseline"] else ratio(_ratio(row)), _ratio(row).value),
                 ],
                 "" if row["trial"] is None else "best",
             )
