@@ -21,7 +21,7 @@ from hpcai.learning.config import TrainingConfig
 from hpcai.learning.sweeps.config import SweepConfig, some_point
 from hpcai.learning.sweeps.objectives import run_folder
 from hpcai.learning.sweeps.replays import Replays
-from hpcai.learning.sweeps.study import standing_of
+from hpcai.learning.sweeps.study import IDENTITY, standing_of
 
 PROOF: Final = "proof.json"
 TEST: Final = "test"
@@ -70,6 +70,11 @@ def prove(study: optuna.Study, config: SweepConfig, quiet: bool) -> Proof | None
     proof: Proof = {
         "trials": trials,
         "winners": numbers,
+        "points": [
+            {"trial": trial.number, "point": config.complete(trial.params), "values": trial.values} for trial in winners
+        ],
+        "config": config.identity(),
+        "inputs": study.user_attrs[IDENTITY]["inputs"],
         "looks": 1 + (earlier["looks"] if earlier else 0),
         "report": f"{TEST}/report.html",
         "answers": list(evaluation.answers.values()),
