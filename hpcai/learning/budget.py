@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from hpcai.configuration import seconds_in
 
@@ -31,3 +33,12 @@ def parse_budget(text: str) -> Budget:
     if (match := re.fullmatch(r"(\d+) ?(?:steps?|trials?)", text.strip())) and int(match[1]) > 0:
         return Budget(steps=int(match[1]))
     raise ValueError(f"budget: expected {EXPECTED}, found {text!r}")
+
+
+def _checked(text: str) -> str:
+    parse_budget(text)
+    return text
+
+
+BudgetText = Annotated[str, AfterValidator(_checked)]
+"""A budget as people write it, of a configuration."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
 from hpcai.evaluation.metrics import JOB_MEANS, METRICS
-from hpcai.learning.budget import Budget, parse_budget
+from hpcai.learning.budget import Budget, BudgetText, parse_budget
 from hpcai.scheduling.decisions import Decide
 from hpcai.scheduling.policy import Backfill, Estimate, Policy
 from hpcai.simulation.episode import Setting
@@ -116,7 +116,7 @@ class TrainingConfig(_Section):
     final_windows: Positive = 200  # of the training part of each log, on which the best formulas meet
     validation_windows: Positive = 20
     validation_length: Positive = 1024
-    budget: str = "20m"
+    budget: BudgetText = "20m"
     patience: Positive | None = None  # validations without improvement before the run ends
     validate_every: Positive = 20_000  # decisions
     checkpoint_every: Rate = 60.0  # s
@@ -133,12 +133,6 @@ class TrainingConfig(_Section):
     ppo: PpoConfig = PpoConfig()
     dqn: DqnConfig = DqnConfig()
     out: Source = "runs/training"
-
-    @field_validator("budget")
-    @classmethod
-    def _is_a_budget(cls, value: str) -> str:
-        parse_budget(value)
-        return value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

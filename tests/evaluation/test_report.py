@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +16,8 @@ from hpcai.evaluation.inputs import prepare
 from hpcai.evaluation.metrics import METRICS
 from hpcai.evaluation.ranking import rank
 from hpcai.scheduling.policy import Policy
+from tests.browser import browse
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-    "--v=0",
-    "--virtual-time-budget=30000",
-)
 POLICIES = "fcfs,saf,expr:log10(max(requested_time,1))*size+870*log10(max(submit,1))+min(wait,1)*(size<4)"
 TITLE = "Evil <script>alert(1)</script> & title"
 
@@ -93,35 +77,17 @@ def html(evaluation: Evaluation) -> str:
     return evaluation.report.read_text("utf-8")
 
 
-def browse(html: str, folder: Path, width: int) -> tuple[dict[str, object], list[str]]:
-    """Open a report in Chromium; return what the check saw and what the console said."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    page = folder / "page.html"
-    page.write_text(html.replace("</body>", CHECK + "</body>"), "utf-8")
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            *FLAGS,
-            f"--user-data-dir={folder / 'profile'}",
-            f"--window-size={width},1000",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, console or done.stderr[-2000:]
+def look(html: str, folder: Path, width: int) -> tuple[dict[str, object], list[str]]:
+    """Open a report in a browser; return what the check saw and what the console said."""
+    document, console = browse(html.replace("</body>", CHECK + "</body>"), folder, width)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', document, re.DOTALL)
+    assert found, console
     return json.loads(found.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), console
 
 
 @pytest.mark.parametrize("width", [1280, 880, 500])
 def test_the_report_works_in_a_browser(html, tmp_path, width):
-    seen, console = browse(html, tmp_path, width)
+    seen, console = look(html, tmp_path, width)
     assert console == []
     assert seen["plots"] >= 6
     assert seen["empty"] == []

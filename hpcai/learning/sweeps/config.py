@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
 from hpcai.evaluation.config import EvaluationConfig
 from hpcai.evaluation.config import make_config as make_evaluation
 from hpcai.evaluation.metrics import METRICS
-from hpcai.learning.budget import Budget, parse_budget
+from hpcai.learning.budget import Budget, BudgetText, parse_budget
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.config import make_config as make_training
 from hpcai.learning.sweeps.space import RESERVED, Point, Space, check_point, check_space
@@ -92,7 +92,7 @@ class SweepConfig(_Section):
     pruner: Annotated[PrunerConfig, BeforeValidator(_pruner)] = PrunerConfig()
     seed: Annotated[int, Field(ge=0)] = 0
     repeats: Positive = 1  # with other seeds, of a training or a command; a trial's value is their mean
-    budget: str = "100 trials"
+    budget: BudgetText = "100 trials"
     start: tuple[dict[str, Any], ...] = ()  # points that are tried first
     part: Literal["validation", "train"] = "validation"
     rivals: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = ()  # policies; the first is the baseline
@@ -104,12 +104,6 @@ class SweepConfig(_Section):
     retries: Annotated[int, Field(ge=0)] = 3  # of a trial whose worker died
     patience: Annotated[float, Field(ge=0)] = 600.0  # s that workers wait for a storage that has gone away
     out: Source = "runs/sweep"
-
-    @field_validator("budget")
-    @classmethod
-    def _is_a_budget(cls, value: str) -> str:
-        parse_budget(value)
-        return value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

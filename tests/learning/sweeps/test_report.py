@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
 from hpcai.learning.sweeps.report import render
+from tests.browser import browse
 from tests.learning.sweeps.studies import planted
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RATIO = {"value": 0.9, "low": 0.8, "high": 1.0}
 PROOF = {
     "trials": 60,
@@ -71,29 +69,13 @@ def test_little_to_say_is_no_error(value, count):
     assert "</html>" in render(*planted(value, count=count), None)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to draw with")
 @pytest.mark.parametrize("several", [False, True])
 def test_a_browser_draws_every_figure(tmp_path, several):
     two = {"objectives": ["near", "far"]}
     study = planted(lambda p: (p["x"], (p["x"] - 1) ** 2), **two) if several else planted(mixed)
     html = render(*study, None if several else PROOF)
-    page = tmp_path / "report.html"
-    page.write_text(html)
-    dom = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--virtual-time-budget=20000",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
-    drawn = re.search(r'data-drawn="(\d+)"', dom)
+    document, console = browse(html, tmp_path)
+    assert console == []
+    drawn = re.search(r'data-drawn="(\d+)"', document)
     assert drawn is not None
     assert int(drawn[1]) == html.count('class="plot"') >= 7
