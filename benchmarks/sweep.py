@@ -5,8 +5,8 @@
 Prints one JSON line for each kind of trial, one that waits and one that computes, and number of workers: trials per
 second from the beginning of the first trial to the end of the last, the same with the start of the workers, and the
 mean seconds beside the objective, which are for the point (``suggest``), for what is told on the way (``storage``) and
-for all else, from one trial's end to the next one's beginning (``between``); ``busy`` is how many other processes
-wanted a core just before, without which computing trials cannot be twice as fast. Then ratios of two workers to one.
+for all else, from one trial's end to the next one's beginning (``between``). A last line has the ratios of two workers
+to one and, since a busy machine has no second core to give, of two bare processes to one just before and after.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing as mp
 import tempfile
 import time
 from pathlib import Path
@@ -65,18 +66,25 @@ def gaps(trials):
     return float(np.mean(found))
 
 
-def others():
-    """Mean number of other processes that run or want to, over two seconds; Linux only."""
-    seen = []
-    for _ in range(40):
-        seen.append(int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1)
-        time.sleep(0.05)
-    return round(float(np.mean(seen)), 2)
+def share(loops, trials):
+    """What each of several bare processes does."""
+    for _ in range(trials):
+        turn(loops)
+
+
+def bare(workers, loops, trials=8):
+    """Trials per second of processes that only compute."""
+    processes = [mp.Process(target=share, args=(loops, trials // workers)) for _ in range(workers)]
+    begun = time.perf_counter()
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return trials / (time.perf_counter() - begun)
 
 
 def measure(kind, workers, options, loops):
     """Run one sweep and return its line."""
-    busy = others()
     with tempfile.TemporaryDirectory() as out:
         storage = f"sqlite:///{out}/study.db" if options.storage == "sqlite" else str(Path(out) / "study.journal")
         begun = time.perf_counter()
@@ -104,7 +112,6 @@ def measure(kind, workers, options, loops):
         "with_start": round(len(trials) / elapsed, 4),
         **{key: round(float(value), 4) for key, value in seconds.items()},
         "between": round(gaps(trials), 4),
-        "busy": busy,
     }
 
 
@@ -116,11 +123,14 @@ def main() -> None:
     parser.add_argument("--storage", choices=("journal", "sqlite"), default="journal")
     options = parser.parse_args()
     loops, ratios = loops_for(options.seconds), {}
-    for kind in ("waits", "computes"):
+    before = bare(2, loops) / bare(1, loops)
+    for kind in ("computes", "waits"):
         lines = [measure(kind, workers, options, loops) for workers in (1, 2)]
         for line in lines:
             print(json.dumps(line), flush=True)
         ratios[kind] = round(lines[1]["trials_per_s"] / lines[0]["trials_per_s"], 2)
+        if kind == "computes":
+            ratios["bare_processes"] = [round(before, 2), round(bare(2, loops) / bare(1, loops), 2)]
     print(json.dumps({"ratios_of_two_to_one": ratios}))
 
 
