@@ -54,16 +54,18 @@ def _objectives(value: Any) -> Any:
 class PrunerConfig(_Section):
     """When a trial is given up.
 
-    ``median``, ``halving`` (asynchronous successive halving) and ``hyperband`` compare a trial's mean so far, or a
-    training's best validation, with that of others at the same step. ``wilcoxon`` compares a trial with the best one
+    ``median``, ``percentile``, ``halving`` (asynchronous successive halving) and ``hyperband`` compare a trial's mean
+    so far, or a training's best validation, with that of others at the same step; ``percentile`` goes on with the
+    share ``keep``. ``wilcoxon`` compares a trial with the best one
     window by window (or repeat by repeat) and gives it up where it is worse with probability above 1 - ``p``. Every
-    trial runs for ``steps``; with ``median`` the first ``trials`` run to the end.
+    trial runs for ``steps``; with ``median`` and ``percentile`` the first ``trials`` run to the end.
     """
 
-    kind: Literal["none", "median", "halving", "hyperband", "wilcoxon"] = "none"
+    kind: Literal["none", "median", "percentile", "halving", "hyperband", "wilcoxon"] = "none"
     trials: Annotated[int, Field(ge=0)] = 5
     steps: Annotated[int, Field(ge=0)] = 2
     p: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    keep: Annotated[float, Field(gt=0, lt=1)] = 0.25
     reduction: Annotated[int, Field(ge=2)] = 3
 
 

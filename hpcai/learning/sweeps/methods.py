@@ -116,6 +116,8 @@ def make_pruner(config: SweepConfig) -> optuna.pruners.BasePruner:
         match own.kind:
             case "median":
                 return pruners.MedianPruner(n_startup_trials=own.trials, n_warmup_steps=own.steps)
+            case "percentile":
+                return pruners.PercentilePruner(100 * own.keep, n_startup_trials=own.trials, n_warmup_steps=own.steps)
             case "halving":
                 return pruners.SuccessiveHalvingPruner(min_resource=max(own.steps, 1), reduction_factor=own.reduction)
             case "hyperband":
