@@ -18,8 +18,10 @@ import math
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -180,7 +182,7 @@ def start(tasks: Sequence[Task], how: Launch, folder: Path) -> list[Job]:
     folder.mkdir(parents=True, exist_ok=True)
     executor = AutoExecutor(folder, how.launcher, slurm_max_num_timeout=how.requeue)
     executor.update_parameters(**_parameters(how))
-    with clean_env(), environment_variables(**kept), _stderr_to(folder / "controllers.log"):
+    with clean_env(), environment_variables(**kept), _stderr_to(folder / "controllers.log"), _interruptible():
         try:
             submitted = executor.submit_array(tasks)
         except FailedJobError as error:
@@ -263,3 +265,16 @@ def _stderr_to(path: Path) -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let what is started here hear interrupts, which end it, even if a shell's ``&`` made this process deaf to them."""
+    deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread()
+    if deaf:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if deaf:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -76,6 +77,18 @@ def test_a_failure_is_one_line_that_names_the_log_and_ends_the_others(tmp_path):
         launch(tasks, Launch(workers=2), tmp_path / "workers")
     log = Path(str(caught.value).partition("its log: ")[2].removesuffix(")"))
     assert "ValueError: the moon is made" in log.read_text()
+    wait_for(lambda: not alive(tmp_path))
+    assert not (tmp_path / "done-0").exists()
+
+
+def test_workers_of_a_process_that_does_not_hear_interrupts_are_ended_all_the_same(tmp_path):
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does to what it starts with &
+    try:
+        with pytest.raises(WorkerError):
+            launch([Note(tmp_path, 0, 60), Fail()], Launch(workers=2), tmp_path / "workers")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, heard)
     wait_for(lambda: not alive(tmp_path))
     assert not (tmp_path / "done-0").exists()
 

@@ -15,7 +15,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 
 from hpcai.errors import HpcaiError, InputError
 
@@ -43,7 +43,7 @@ def open_storage(url: str, patience: float) -> BaseStorage:
             return _open_journal(Path(url), patience)
         scheme, _, rest = url.partition("://")
         driver = _DRIVERS.get(scheme, scheme)
-        storage = _PatientRDBStorage(f"{driver}://{rest}", engine_kwargs={"pool_pre_ping": True})
+        storage = _open_database(f"{driver}://{rest}")
     except ImportError as error:
         raise InputError(f"storage {shown(url)}: needs a driver: pip install 'hpcai[postgresql]' ({error})") from error
     except (ArgumentError, NoSuchModuleError) as error:
@@ -53,6 +53,16 @@ def open_storage(url: str, patience: float) -> BaseStorage:
     weakref.finalize(storage, storage.engine.dispose)  # else connections would stay open until Python finds them
     storage.patience, storage.where = patience, shown(url)
     return storage
+
+
+def _open_database(url: str) -> _PatientRDBStorage:
+    """Return a database; one that another worker is making at this moment is opened once that is done."""
+    for pause in (0.5, 1.0, 2.0):
+        try:
+            return _PatientRDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except (IntegrityError, ProgrammingError):  # a table, or a type, that the other was faster to make
+            time.sleep(pause)
+    return _PatientRDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 def _open_journal(path: Path, patience: float) -> BaseStorage:

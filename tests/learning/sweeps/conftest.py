@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +68,6 @@ def postgres() -> Iterator[Postgres]:
             server.stop()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            with warnings.catch_warnings():  # of connections that the server broke, or that were refused a table
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()

@@ -128,6 +128,13 @@ def test_a_database_that_goes_away_comes_back(tmp_path, postgres, capsys):
     assert "the storage is back" in said
 
 
+def test_workers_may_find_a_database_empty_at_one_moment(tmp_path, postgres):
+    code = f"from hpcai.learning.sweeps.storage import open_storage; open_storage({postgres.url!r}, 0.0)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    several = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
+    assert [process.wait(timeout=60) for process in several] == [0] * 4
+
+
 def test_a_folder_that_goes_away_comes_back(tmp_path, capsys):
     (tmp_path / "there").mkdir()
     storage = open_storage(str(tmp_path / "there" / "study.journal"), 30.0)
