@@ -269,7 +269,7 @@ def _stderr_to(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let what is started here hear interrupts, which end it, even if a shell's ``&`` made this process deaf to them."""
+    """Let what is started here hear interrupts, which end it, even if a shell's ``&`` made this process deaf."""
     deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread()
     if deaf:
         signal.signal(signal.SIGINT, signal.default_int_handler)
