@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -23,7 +22,9 @@ from hpcai.scheduling.policy import Policy
 Floats = npt.NDArray[np.float64]
 
 _FAIR: Final = ("delayed_past_fair_start", "mean_fair_start_miss")
-_KEPT: Final = 4  # settings whose logs stay in memory; a what-if of the load makes others
+_LAID_OUT_BY: Final = {"trace", "format", "machine", "size", "load", "jobs", "windows", "part", "seed", "warmup"}
+"""Keys of an evaluation that say which jobs are replayed on what; the others are the policy's."""
+_KEPT: Final = 4  # layouts whose logs stay in memory; a what-if of the load makes others
 
 
 class Replays:
@@ -78,8 +79,7 @@ class Replays:
 
     def _prepared(self, evaluation: EvaluationConfig) -> _Prepared:
         """Return the logs under the settings of an evaluation."""
-        settings = evaluation.as_dict() | {"policies": None, "backfill": None}
-        key = json.dumps(settings, sort_keys=True)
+        key = evaluation.model_dump_json(include=_LAID_OUT_BY)
         if key not in self._kept:
             if len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]

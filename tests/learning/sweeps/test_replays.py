@@ -9,6 +9,7 @@ import pytest
 
 from hpcai.errors import InputError
 from hpcai.evaluation.evaluate import evaluate
+from hpcai.evaluation.inputs import prepare
 from hpcai.learning.sweeps.config import make_config
 from hpcai.learning.sweeps.replays import Replays
 from hpcai.learning.sweeps.sweep import run
@@ -118,6 +119,22 @@ def test_what_if_the_machine_and_the_load_were_others(tmp_path):
     assert len(trials) == 8
     assert trials["fcfs", 1.2, 256] > trials["fcfs", 1.0, 256] > trials["fcfs", 1.0, 512]
     assert "rivals" in run(config, quiet=True).study.user_attrs
+
+
+def test_a_log_is_read_once_whatever_of_the_policy_is_swept(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr("hpcai.learning.sweeps.replays.prepare", lambda *args: read.append(args[0]) or prepare(*args))
+    config = formula_sweep(
+        tmp_path,
+        {"policies": "saf", "backfill": "{backfill}", "backfill_depth": "{depth}"},
+        space={"backfill": {"choices": ["easy", "conservative"]}, "depth": {"low": 1, "high": 50, "type": "int"}},
+        start=[],
+        budget="6 trials",
+    )
+    replays = Replays(config, "validation")
+    for depth in (1, 5, 50):
+        list(replays.play({"backfill": "conservative", "depth": depth}, ["mean_wait"]))
+    assert read == [LOG]
 
 
 def test_several_logs_weigh_alike(tmp_path):
