@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, _CachedStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 
@@ -43,26 +43,27 @@ def open_storage(url: str, patience: float) -> BaseStorage:
             return _open_journal(Path(url), patience)
         scheme, _, rest = url.partition("://")
         driver = _DRIVERS.get(scheme, scheme)
-        storage = _open_database(f"{driver}://{rest}")
+        database = _open_database(f"{driver}://{rest}")
     except ImportError as error:
         raise InputError(f"storage {shown(url)}: needs a driver: pip install 'hpcai[postgresql]' ({error})") from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise InputError(f"storage {shown(url)}: expected sqlite:///FILE, postgresql://... or a path") from error
     except (*GONE, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"storage {shown(url)}: cannot be opened: {reason(error)}") from error
-    weakref.finalize(storage, storage.engine.dispose)  # else connections would stay open until Python finds them
+    storage = _PatientDatabase(database)
+    weakref.finalize(storage, database.engine.dispose)  # else connections would stay open until Python finds them
     storage.patience, storage.where = patience, shown(url)
     return storage
 
 
-def _open_database(url: str) -> _PatientRDBStorage:
+def _open_database(url: str) -> RDBStorage:
     """Return a database; one that another worker is making at this moment is opened once that is done."""
     for pause in (0.5, 1.0, 2.0):
         try:
-            return _PatientRDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
         except (IntegrityError, ProgrammingError):  # a table, or a type, that the other was faster to make
             time.sleep(pause)
-    return _PatientRDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 def _open_journal(path: Path, patience: float) -> BaseStorage:
@@ -73,7 +74,7 @@ def _open_journal(path: Path, patience: float) -> BaseStorage:
         file.seek(0)
         if file.read(1) not in (b"", b"{"):
             raise InputError(f"storage {path}: expected a journal of Optuna, found another file")
-    storage = _PatientJournalStorage(JournalFileBackend(str(path)))
+    storage = _PatientJournal(JournalFileBackend(str(path)))
     storage.patience, storage.where = patience, str(path)
     return storage
 
@@ -127,20 +128,20 @@ def _patient(ask: Callable[..., Any]) -> Callable[..., Any]:
     return patiently
 
 
-class _PatientRDBStorage(RDBStorage):
-    """A database."""
+class _PatientDatabase(_CachedStorage):
+    """A database behind the cache through which studies use it; the cache asks it by private ways, too."""
 
     patience = 0.0
     where = ""
 
 
-class _PatientJournalStorage(JournalStorage):
+class _PatientJournal(JournalStorage):
     """A journal file."""
 
     patience = 0.0
     where = ""
 
 
-for _kind in (_PatientRDBStorage, _PatientJournalStorage):
-    for _name in BaseStorage.__abstractmethods__:
+for _kind in (_PatientDatabase, _PatientJournal):
+    for _name in [name for name in vars(BaseStorage) if not name.startswith("_")]:
         setattr(_kind, _name, _patient(getattr(_kind, _name)))
