@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from submitit import Job as Submitted
     from submitit.helpers import DelayedSubmission
 
+WORKERS: Final = "workers"  # the folder with their pickles and logs, while there are any
 POLL: Final = 0.5  # s between two looks at the workers
 QUEUE_EVERY: Final = 5.0  # s between two calls of squeue, which a busy controller would not like more often
 LATE: Final = 10.0  # s that a shared file system may take to show the result of a job that has left the queue

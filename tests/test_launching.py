@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hpcai.configuration import seconds_in, validated
 from hpcai.errors import InputError, WorkerError
 from hpcai.launching import Launch, Task, cancel, launch, start
 from hpcai.options import launch_of
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,13 @@ class Die(Task):
         os._exit(3)
 
 
+wait_for = partial(wait_until, seconds=60)
+
+
 def alive(folder: Path) -> list[int]:
     """Processes of the tasks that began and still run."""
     pids = [int(path.read_text()) for path in folder.glob("begun-*")]
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-
-def wait_for(condition) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def test_tasks_run_so_many_at_a_time_and_return_in_order(tmp_path):

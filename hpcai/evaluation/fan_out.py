@@ -9,8 +9,8 @@ from hpcai.evaluation.config import EvaluationConfig
 from hpcai.evaluation.inputs import Input, prepare_all
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.replays import by_window, replay_cells
-from hpcai.evaluation.store import WORKERS, Cell, Cells
-from hpcai.launching import Launch, Task, launch
+from hpcai.evaluation.store import Cell, Cells
+from hpcai.launching import WORKERS, Launch, Task, launch
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -24,23 +25,17 @@ def write_whole(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
-def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise InputError, naming the first difference, unless both identities of the folder ``path`` are equal."""
+def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Say the first difference of two identities, 'config seed was 0, is now 1'; None if there is none."""
     for part, value in now.items():
         old = before.get(part)
+        pairs = [(part, old, value)]
         if isinstance(value, dict) and isinstance(old, dict):
-            key = next((k for k in {**old, **value} if old.get(k) != value.get(k)), None)
-            if key is not None:
-                raise _differs(path, f"{part} {key}", old.get(key), value.get(key))
-        elif old != value:
-            raise _differs(path, part, old, value)
-
-
-def _differs(path: Path, what: str, old: object, new: object) -> InputError:
-    return InputError(
-        f"{path}: cannot resume: {what} was {json.dumps(old)}, is now {json.dumps(new)}; "
-        "give another folder, or leave out --resume to begin anew"
-    )
+            pairs = [(f"{part} {key}", old.get(key), value.get(key)) for key in {**old, **value}]
+        for what, was, is_now in pairs:
+            if was != is_now:
+                return f"{what} was {json.dumps(was)}, is now {json.dumps(is_now)}"
+    return None
 
 
 class ResumableFolder:
@@ -62,7 +57,11 @@ class ResumableFolder:
         if self.path.is_dir() and any(self.path.iterdir()):
             earlier = self._earlier_run()
             if resume:
-                check_same(self.path, earlier["identity"], self.identity)
+                if difference := first_difference(earlier["identity"], self.identity):
+                    raise InputError(
+                        f"{self.path}: cannot resume: {difference}; "
+                        "give another folder, or leave out --resume to begin anew"
+                    )
                 self._started = earlier["started"]
             else:
                 self._clear()

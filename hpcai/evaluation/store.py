@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpcai.evaluation.resumable import ResumableFolder, write_whole
+from hpcai.launching import WORKERS
 
 RESULT_FILES: Final = ("report.html", "metrics.csv", "groups.csv", "summary.json")
-WORKERS: Final = "workers"  # the folder with their logs, while there are any
 _METRICS_KEY: Final = b"hpcai.metrics"
 
 

@@ -33,11 +33,16 @@ class LearningProgress:
         self._said = 0.0
         self._bar = _bar(what) if sys.stderr.isatty() and not quiet else None
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to say something."""
+        return not self._quiet and time.monotonic() - self._said >= (BAR_EVERY if self._bar else LINE_EVERY)
+
     def show(self, state: str) -> None:
         """Say how far the run is and how good, such as 'validation 0.93 of saf', if it is time."""
-        now, spent = time.monotonic(), self._clock.spent
-        if self._quiet or now - self._said < (BAR_EVERY if self._bar else LINE_EVERY):
+        if not self.due:
             return
+        now, spent = time.monotonic(), self._clock.spent
         self._said = now
         gone = spent - self._at_beginning
         left = f"about {duration((now - self._began) / gone * (1 - spent))} left" if gone > 0 else "just begun"

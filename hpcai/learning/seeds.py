@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from hpcai.errors import InputError
 from hpcai.evaluation.progress import Progress
-from hpcai.launching import HERE, Launch, Task, launch
+from hpcai.launching import HERE, WORKERS, Launch, Task, launch
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.logs import read_logs
 from hpcai.learning.run_folder import RunFolder
 from hpcai.learning.training import Trained, train
-
-WORKERS: Final = "workers"  # the folder with their logs, while there are any
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from hpcai.errors import InputError, WorkerError
 from hpcai.evaluation.evaluate import evaluate
 from hpcai.launching import Job, Launch, Task, cancel, launch, start
+from tests.waiting import wait_until
 
 LOG = Path(__file__).parents[2] / "traces" / "lublin-256.swf.gz"
 SLURM = {"launcher": "slurm", "time_limit": "10m"}
@@ -47,11 +48,11 @@ class Fail(Task):
         raise ValueError("no luck")
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, subprocess.run(["squeue"], capture_output=True, text=True, check=False).stdout
-        time.sleep(0.1)
+def squeue() -> str:
+    return subprocess.run(["squeue"], capture_output=True, text=True, check=False).stdout
+
+
+wait_for = partial(wait_until, seconds=60, said=squeue)
 
 
 def queue() -> set[str]:
@@ -128,6 +129,6 @@ def test_what_sbatch_refuses_is_one_line(slurm, tmp_path):
 
 def test_a_job_that_reaches_its_time_limit_is_put_back_and_goes_on(overdue):
     task, job = overdue
-    wait_for(job.done, 90)
+    wait_for(job.done, seconds=90)
     assert job.result() == 470
     assert task.sittings == 2

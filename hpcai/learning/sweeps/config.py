@@ -46,6 +46,11 @@ class Objective(_Section):
     name: Annotated[str, Field(min_length=1)]
     direction: Direction = "minimize"
 
+    @property
+    def sign(self) -> int:
+        """1 where less is better, else -1."""
+        return 1 if self.direction == "minimize" else -1
+
 
 def _objectives(value: Any) -> Any:
     return [{"name": item} if isinstance(item, str) else item for item in one_or_many(value)]

@@ -13,7 +13,7 @@ from typing import Any, Final
 import optuna
 
 from hpcai.errors import WorkerError
-from hpcai.launching import POLL, Job, Launch, Task, cancel, start
+from hpcai.launching import POLL, WORKERS, Job, Launch, Task, cancel, start
 from hpcai.learning.sweeps.config import SweepConfig
 from hpcai.learning.sweeps.heartbeat import Watch
 from hpcai.learning.sweeps.study import Standing, open_study, standing_of
@@ -50,12 +50,12 @@ class Crew:
     ) -> None:
         self._study, self._config, self._how = study, config, how
         self._task = WorkerTask(config, function)
-        self._folder = Path(config.out) / "workers"
+        self._folder = Path(config.out) / WORKERS
         self._watch = Watch(study, config.heartbeat, config.retries)
         self._jobs: list[Job] = []
         self._deaths = 0
 
-    def work(self, show: Callable[[Standing, optuna.Study], None]) -> None:
+    def work(self, show: Callable[[Standing], None]) -> None:
         """Keep workers at work until the budget is spent; an interrupt ends them.
 
         Raises WorkerError where they die too often, with what the last one said.
@@ -64,7 +64,7 @@ class Crew:
             while True:
                 self._watch.retry_dead()
                 standing = standing_of(self._study.get_trials(False))
-                show(standing, self._study)
+                show(standing)
                 self._count_ended()
                 if standing.over(self._config) and not standing.running:
                     break

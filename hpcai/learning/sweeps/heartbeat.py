@@ -105,6 +105,6 @@ def _is_gone(worker: str) -> bool:
         os.kill(int(process), 0)
     except ProcessLookupError:
         return True
-    except PermissionError:
-        return False
+    except PermissionError:  # it is somebody else's, and alive
+        pass
     return False

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hpcai.errors import InputError
-from hpcai.learning.sweeps.config import SweepConfig
+from hpcai.learning.logs import read_logs
+from hpcai.learning.sweeps.config import SweepConfig, some_point
 from hpcai.learning.sweeps.program import run_program
 from hpcai.learning.sweeps.replays import Replays
 from hpcai.learning.sweeps.space import Point
 from hpcai.scheduling.arrays import file_hash
 
 Hashes = dict[str, dict[str, str]]
+Level = Callable[[float], None]
 
 
 class Told(Protocol):
@@ -83,9 +85,6 @@ class TrainingObjective:
     """Trains, once for each repeat, and takes the best validation score."""
 
     def __init__(self, config: SweepConfig) -> None:
-        from hpcai.learning.logs import read_logs
-        from hpcai.learning.sweeps.config import some_point
-
         self._config = config
         logs = read_logs(config.training(some_point(config), config.seed, config.out))
         self.inputs: Hashes = {log.name: log.hashes for log in logs}
@@ -94,28 +93,21 @@ class TrainingObjective:
         """Return the mean score over repeats; each run stays in a folder of its own."""
         from hpcai.learning.training import train
 
-        alone = self._config.repeats == 1
+        def once(repeat: int, seed: int, level: Level) -> dict[str, float]:
+            training = self._config.training(point, seed, run_folder(self._config, number, repeat))
+            return {self._config.targets[0].name: train(training, quiet=True, validated=_best_so_far(level)).score}
 
-        def one(seed: int, folder: Path) -> float:
-            training = self._config.training(point, seed, folder)
-            return train(training, quiet=True, validated=_best_so_far(told) if alone else None).score
-
-        scores = []
-        for repeat in range(self._config.repeats):
-            scores.append(one(self._config.seed + repeat, run_folder(self._config, number, repeat)))
-            if not alone:
-                told.one(scores[-1])
-        return _means({self._config.targets[0].name: scores})
+        return _repeated(self._config, told, once)
 
 
-def _best_so_far(told: Told) -> Callable[[int, float], None]:
+def _best_so_far(level: Level) -> Callable[[int, float], None]:
     """Return what tells the best score of a run so far: the network of that moment is what it will give."""
     best = math.inf
 
     def validated(_: int, score: float) -> None:
         nonlocal best
         best = min(best, score)
-        told.level(best)
+        level(best)
 
     return validated
 
@@ -136,16 +128,11 @@ class CommandObjective:
 
     def __call__(self, point: Point, number: int, told: Told) -> Outcome:
         """Return the mean of what the program prints over repeats."""
-        config = self._config
-        alone = config.repeats == 1
-        steps: dict[str, list[float]] = {target.name: [] for target in config.targets}
-        for repeat in range(config.repeats):
-            found = run_program(config, point, number, config.seed + repeat, told.level if alone else None)
-            for name, values in steps.items():
-                values.append(found[name])
-            if not alone:
-                told.one(found[config.targets[0].name])
-        return _means(steps)
+
+        def once(_: int, seed: int, level: Level) -> dict[str, float]:
+            return run_program(self._config, point, number, seed, level)
+
+        return _repeated(self._config, told, once)
 
 
 class FunctionObjective:
@@ -158,16 +145,12 @@ class FunctionObjective:
 
     def __call__(self, point: Point, number: int, told: Told) -> Outcome:
         """Return the mean of what the function gives over repeats."""
-        config = self._config
-        steps: dict[str, list[float]] = {target.name: [] for target in config.targets}
-        for repeat in range(config.repeats):
-            given = config.complete(point) | ({"seed": config.seed + repeat} if config.repeats > 1 else {})
-            found = self._function(given, told.level) if self._reports else self._function(given)
-            for name, value in self._named(found).items():
-                steps[name].append(value)
-            if config.repeats > 1:
-                told.one(steps[config.targets[0].name][-1])
-        return _means(steps)
+
+        def once(_: int, seed: int, level: Level) -> dict[str, float]:
+            given = self._config.complete(point) | ({"seed": seed} if self._config.repeats > 1 else {})
+            return self._named(self._function(given, level) if self._reports else self._function(given))
+
+        return _repeated(self._config, told, once)
 
     def _named(self, found: Any) -> dict[str, float]:
         """Return what a function gave, a number, several, or a mapping, by objective."""
@@ -175,11 +158,25 @@ class FunctionObjective:
         if isinstance(found, Mapping):
             found = [found.get(name) for name in names]
         values = list(found) if isinstance(found, Sequence) else [found]
-        if len(values) != len(names) or not all(
-            isinstance(value, (int, float)) or hasattr(value, "__float__") for value in values
-        ):
+        if len(values) != len(names) or not all(hasattr(value, "__float__") for value in values):
             raise InputError(f"objective: expected {len(names)} numbers ({', '.join(names)}), found {found!r}")
         return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _repeated(config: SweepConfig, told: Told, once: Callable[[int, int, Level], dict[str, float]]) -> Outcome:
+    """Return the means of what ``once`` gives for each repeat, its seed, and where to tell values on the way.
+
+    Steps are the repeats; only where there is but one are they what comes on the way.
+    """
+    alone = config.repeats == 1
+    steps: dict[str, list[float]] = {target.name: [] for target in config.targets}
+    for repeat in range(config.repeats):
+        found = once(repeat, config.seed + repeat, told.level if alone else lambda _: None)
+        for name, values in steps.items():
+            values.append(found[name])
+        if not alone:
+            told.one(found[config.targets[0].name])
+    return _means(steps)
 
 
 def _means(steps: dict[str, list[float]]) -> Outcome:

@@ -25,7 +25,7 @@ _LAST_WORDS: Final = 300  # characters of a failed program's standard error
 
 
 def run_program(
-    config: SweepConfig, point: Point, number: int, seed: int, level: Callable[[float], None] | None
+    config: SweepConfig, point: Point, number: int, seed: int, level: Callable[[float], None]
 ) -> dict[str, float]:
     """Return the objectives that the program of a sweep prints as its last line of JSON.
 
@@ -57,9 +57,7 @@ def run_program(
     return _objectives(config, last, words[0])
 
 
-def _read(
-    program: subprocess.Popen[bytes], config: SweepConfig, level: Callable[[float], None] | None
-) -> dict[str, Any]:
+def _read(program: subprocess.Popen[bytes], config: SweepConfig, level: Callable[[float], None]) -> dict[str, Any]:
     """Return the last JSON object on the program's standard output."""
     last: dict[str, Any] = {}
     assert program.stdout is not None
@@ -72,7 +70,7 @@ def _read(
             continue
         if STEP not in found:
             last = found
-        elif level is not None and config.targets[0].name in found:
+        elif config.targets[0].name in found:
             value = _number(found[config.targets[0].name])
             if value is not None:
                 level(value)

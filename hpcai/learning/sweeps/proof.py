@@ -11,8 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hpcai.configuration import one_or_many
-from hpcai.evaluation.config import EvaluationConfig, NamedPolicy
+from hpcai.evaluation.config import EvaluationConfig
 from hpcai.evaluation.config import make_config as make_evaluation
 from hpcai.evaluation.evaluate import Evaluation, evaluate
 from hpcai.evaluation.resumable import write_whole
@@ -20,7 +19,7 @@ from hpcai.evaluation.runs import PREFIX, policy_of_run
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.sweeps.config import SweepConfig, some_point
 from hpcai.learning.sweeps.objectives import run_folder
-from hpcai.learning.sweeps.replays import Replays
+from hpcai.learning.sweeps.replays import Replays, layout_of
 from hpcai.learning.sweeps.study import IDENTITY, standing_of
 
 PROOF: Final = "proof.json"
@@ -90,8 +89,8 @@ def _alike(config: SweepConfig, winners: Sequence[FrozenTrial]) -> list[FrozenTr
     """Return those of the winners that one evaluation can hold: of one machine and load."""
     if config.kind == "train":
         return list(winners)
-    settings = [config.evaluation(trial.params).as_dict() | {"policies": None, "backfill": None} for trial in winners]
-    return [trial for trial, own in zip(winners, settings, strict=True) if own == settings[0]]
+    layouts = [layout_of(config.evaluation(trial.params)) for trial in winners]
+    return [trial for trial, own in zip(winners, layouts, strict=True) if own == layouts[0]]
 
 
 def _evaluation(config: SweepConfig, winners: Sequence[FrozenTrial]) -> EvaluationConfig:
@@ -139,29 +138,26 @@ def _policies(config: SweepConfig, trial: FrozenTrial) -> list[dict[str, Any]]:
         folders = [run_folder(config, trial.number, repeat) for repeat in range(config.repeats)]
         names = [name] if len(folders) == 1 else [f"{name} seed {config.seed + i}" for i in range(len(folders))]
         return [{"name": n, **policy_of_run(f"{PREFIX}{folder}")} for n, folder in zip(names, folders, strict=True)]
-    policy = config.evaluation(trial.params).policies[0]
-    own = policy.model_dump(exclude_unset=True) if isinstance(policy, NamedPolicy) else {"ordering": policy}
-    return [own | {"name": name}]
+    policy = config.evaluation(trial.params).entries[0].policy  # with what the evaluation's keys say of it
+    assert policy is not None
+    return [policy.model_dump() | {"name": name}]
 
 
 def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Return what each policy reached on each log, and its ratio to the baseline."""
-    means = evaluation.metrics.groupby(["trace", "policy", "backfill", "metric"])["value"].mean()
     rows = []
     for trace, ranking in evaluation.rankings.items():
-        for row in ranking.rows:
-            if row.entry.policy is None:
+        for ranked, row in zip(ranking.rows, evaluation.summary["traces"][trace]["ranking"], strict=True):
+            if ranked.entry.policy is None:
                 continue
-            trial = row.entry.name.split()[1] if row.entry.name.startswith("trial ") else None
-            ratio = {key: value if np.isfinite(value) else None for key, value in vars(row.to_baseline).items()}
-            of_row = means.loc[trace, row.entry.name, row.entry.backfill]
+            name = ranked.entry.name
             rows.append(
                 {
-                    "trial": int(trial) if trial else None,
-                    "policy": row.entry.label,
+                    "trial": int(name.split()[1]) if name.startswith("trial ") else None,
+                    "policy": ranked.entry.label,
                     "trace": trace,
-                    "values": {str(name): float(value) for name, value in of_row.items()},
-                    "ratio": ratio,
+                    "values": row["metrics"],
+                    "ratio": row["to_baseline"],
                 }
             )
     return rows
@@ -169,7 +165,7 @@ def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 def _compared(study: optuna.Study, config: SweepConfig) -> list[dict[str, Any]]:
     """Return the first objective on validation and on test of trials spread evenly over the ranks on validation."""
-    sign = 1 if config.targets[0].direction == "minimize" else -1
+    sign = config.targets[0].sign
     ranked = sorted(study.get_trials(False, (TrialState.COMPLETE,)), key=lambda trial: sign * trial.values[0])
     if config.compared < 2 or len(ranked) < 2:
         return []
@@ -199,8 +195,8 @@ def _as_replays(config: SweepConfig, trials: Sequence[FrozenTrial]) -> tuple[Swe
             "name": config.name,
             "evaluate": training_settings(training) | {"policies": [f"{PREFIX}{{run}}"]},
             "objectives": [training.objective],
-            "space": {"run": {"choices": folders if len(set(folders)) > 1 else [*folders, ""]}},
-            "rivals": one_or_many(list(config.rivals)),
+            "space": {"run": {"choices": folders}},
+            "rivals": list(config.rivals),
             "out": config.out,
         }
     )

@@ -79,7 +79,7 @@ class Replays:
 
     def _prepared(self, evaluation: EvaluationConfig) -> _Prepared:
         """Return the logs under the settings of an evaluation."""
-        key = evaluation.model_dump_json(include=_LAID_OUT_BY)
+        key = layout_of(evaluation)
         if key not in self._kept:
             if len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
@@ -130,6 +130,11 @@ class _Prepared:
         if key not in self._fair:
             self._fair[key] = fair_start(source.window_jobs(window), source.machine, policy)
         return self._fair[key]
+
+
+def layout_of(evaluation: EvaluationConfig) -> str:
+    """Return a text that is the same for evaluations which replay the same jobs on the same machine."""
+    return evaluation.model_dump_json(include=_LAID_OUT_BY)
 
 
 def _rival(config: SweepConfig, evaluation: EvaluationConfig) -> Policy:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpcai.errors import InputError
+from hpcai.evaluation.resumable import first_difference
 from hpcai.learning.sweeps.config import SweepConfig, make_config
 from hpcai.learning.sweeps.methods import make_pruner, make_sampler
 from hpcai.learning.sweeps.objectives import Hashes, Objective, ReplayObjective
@@ -51,7 +52,11 @@ def open_study(config: SweepConfig, objective: Objective) -> optuna.Study:
         _lay_out(study, config, objective)
         study.set_user_attr(IDENTITY, identity)
     else:
-        _check_same(config, before, identity)
+        if difference := first_difference(before, identity):
+            raise InputError(
+                f"sweep {config.name}: {shown(config.storage_url)} holds a sweep of this name whose {difference}; "
+                "give another name, storage or out"
+            )
     study.set_user_attr(CONFIG, config.model_dump(mode="json", exclude={"storage"}))
     return with_methods(study, config)
 
@@ -75,21 +80,6 @@ def _lay_out(study: optuna.Study, config: SweepConfig, objective: Objective) -> 
         study.set_user_attr("rivals", objective.replays.rivals(names))
     for point in config.start:
         study.enqueue_trial(point)
-
-
-def _check_same(config: SweepConfig, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise InputError, naming the first difference, unless both identities are equal."""
-    for part, value in now.items():
-        old = before.get(part)
-        pairs = [(part, old, value)]
-        if isinstance(value, dict) and isinstance(old, dict):
-            pairs = [(f"{part} {key}", old.get(key), value.get(key)) for key in {**old, **value}]
-        for what, was, is_now in pairs:
-            if was != is_now:
-                raise InputError(
-                    f"sweep {config.name}: {shown(config.storage_url)} holds a sweep of this name whose {what} was "
-                    f"{json.dumps(was)}, is now {json.dumps(is_now)}; give another name, storage or out"
-                )
 
 
 def join_study(url: str, name: str | None, patience: float) -> tuple[optuna.Study, SweepConfig]:

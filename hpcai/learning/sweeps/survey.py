@@ -74,7 +74,7 @@ class Survey:
 
     def sign(self, target: int = 0) -> int:
         """1 where less is better, else -1."""
-        return 1 if self.config.targets[target].direction == "minimize" else -1
+        return self.config.targets[target].sign
 
     def values(self, target: int = 0) -> Floats:
         """Values of the complete trials (float64[complete])."""

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpcai.errors import InputError
 from hpcai.evaluation.resumable import write_whole
-from hpcai.launching import Launch
+from hpcai.launching import HERE, Launch
 from hpcai.learning.progress import LearningProgress
 from hpcai.learning.sweeps.config import SweepConfig, make_config
 from hpcai.learning.sweeps.crew import Crew
@@ -108,7 +108,7 @@ def run(
     *,
     function: Callable[..., Any] | None = None,
     callback: Callable[[TrialRecord], None] | None = None,
-    launch: Launch | None = None,
+    launch: Launch = HERE,
     quiet: bool = False,
 ) -> Sweep:
     """Run a sweep, or go on with it, until its budget is spent; then prove it and write its report.
@@ -116,16 +116,15 @@ def run(
     Raises InputError if an input cannot be used or the storage holds another sweep of this name; HpcaiError if the
     storage stays away or every trial fails.
     """
-    how = launch or Launch()
     objective = make_objective(config, function)
     study = open_study(config, objective)
-    if callback is not None and how.workers > 1:
+    if callback is not None and not launch.here:
         raise InputError("sweep: a callback is told of trials in this process, which needs one worker")
-    with _Progress(config, quiet) as progress:
-        if how.workers == 1 and how.launcher == "local":
+    with _Progress(study, config, quiet) as progress:
+        if launch.here:
             _work_here(study, config, objective, callback, progress.show)
         else:
-            Crew(study, config, function, how).work(progress.show)
+            Crew(study, config, function, launch).work(progress.show)
     return conclude(study, config, quiet)
 
 
@@ -146,10 +145,10 @@ def _work_here(
     config: SweepConfig,
     objective: Objective,
     callback: Callable[[TrialRecord], None] | None,
-    show: Callable[[Standing, optuna.Study], None],
+    show: Callable[[Standing], None],
 ) -> None:
     """Work in this process until the budget is spent, the share of workers elsewhere that died included."""
-    worker = Worker(study, config, objective, callback, lambda standing: show(standing, study))
+    worker = Worker(study, config, objective, callback, show)
     while True:
         worker.work()
         standing = standing_of(study.get_trials(False))
@@ -165,8 +164,8 @@ def _values(trial: FrozenTrial) -> list[float] | None:
 class _Progress:
     """Shows how much of the budget is spent and the best so far; a context manager."""
 
-    def __init__(self, config: SweepConfig, quiet: bool) -> None:
-        self._config, self._standing = config, Standing(0, 0, 0, 0.0, 0)
+    def __init__(self, study: optuna.Study, config: SweepConfig, quiet: bool) -> None:
+        self._study, self._config, self._standing = study, config, Standing(0, 0, 0, 0.0, 0)
         self._shown = LearningProgress(self, quiet, "sweep")
 
     @property
@@ -174,12 +173,12 @@ class _Progress:
         """Share of the budget, 0..1."""
         return self._config.limits.spent(self._standing.seconds, self._standing.done)
 
-    def show(self, standing: Standing, study: optuna.Study) -> None:
-        """Tell how far the sweep is."""
+    def show(self, standing: Standing) -> None:
+        """Tell how far the sweep is, if it is time: what is best takes a look at every trial."""
         self._standing = standing
-        self._shown.show(
-            f"{standing.done} trials, {_best(study)}" + (f", {standing.failed} failed" if standing.failed else "")
-        )
+        if self._shown.due:
+            failed = f", {standing.failed} failed" if standing.failed else ""
+            self._shown.show(f"{standing.done} trials, {_best(self._study)}{failed}")
 
     def __enter__(self) -> _Progress:
         self._shown.__enter__()

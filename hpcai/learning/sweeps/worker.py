@@ -119,17 +119,16 @@ class Worker:
         if isinstance(ended, Outcome):
             trial.set_user_attr("steps", ended.steps)
             self._study.tell(trial, list(ended.values))
+            record = TrialRecord(trial.number, point, "complete", ended.values)
         elif ended is None:
             self._study.tell(trial, state=TrialState.PRUNED)
+            record = TrialRecord(trial.number, point, "pruned", None)
         else:
             trial.set_user_attr(ERROR, ended)
             self._study.tell(trial, state=TrialState.FAIL)
+            record = TrialRecord(trial.number, point, "failed", None, ended)
         if self._callback is not None:
-            complete = isinstance(ended, Outcome)
-            state = "complete" if complete else "pruned" if ended is None else "failed"
-            values = ended.values if isinstance(ended, Outcome) else None
-            error = ended if isinstance(ended, str) else None
-            self._callback(TrialRecord(trial.number, point, state, values, error))
+            self._callback(record)
 
     def _give_up_if_hopeless(self, trials: list[FrozenTrial], standing: Standing) -> None:
         if standing.done >= HOPELESS and standing.failed == standing.done:

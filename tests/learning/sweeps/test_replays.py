@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from optuna.trial import create_trial
 
 from hpcai.errors import InputError
 from hpcai.evaluation.evaluate import evaluate
 from hpcai.evaluation.inputs import prepare
+from hpcai.learning.sweeps import proof
 from hpcai.learning.sweeps.config import make_config
 from hpcai.learning.sweeps.replays import Replays
 from hpcai.learning.sweeps.sweep import run
@@ -89,6 +91,22 @@ def test_a_front_is_proven_as_far_as_it_is_shown(tmp_path):
     proof = run(config, quiet=True).proof
     assert 1 <= len(proof["winners"]) <= 8
     assert sum(row["trial"] is not None for row in proof["rows"]) == len(proof["winners"])
+
+
+def test_each_winner_is_proven_with_what_was_found_for_it(tmp_path):
+    space = {"backfill": {"choices": ["easy", "conservative"]}, "depth": {"low": 1, "high": 50, "type": "int"}}
+    evaluation = {"policies": "saf", "backfill": "{backfill}", "backfill_depth": "{depth}"}
+    config = formula_sweep(tmp_path, evaluation, space=space, start=[])
+    distributions = {name: parameter.distribution for name, parameter in config.space.items()}
+    points = [{"backfill": "easy", "depth": 3}, {"backfill": "conservative", "depth": 40}]
+    trials = [create_trial(value=1.0, params=point, distributions=distributions) for point in points]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    found = {entry.name: entry for entry in proof._evaluation(config, proof._alike(config, trials)).entries}
+    assert [(found[f"trial {i}"].policy.backfill, found[f"trial {i}"].policy.backfill_depth) for i in (0, 1)] == [
+        ("easy", 3),
+        ("conservative", 40),
+    ]
 
 
 def test_what_if_the_machine_and_the_load_were_others(tmp_path):

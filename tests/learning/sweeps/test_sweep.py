@@ -95,6 +95,15 @@ def test_repeats_have_seeds_of_their_own_and_give_their_mean(tmp_path):
     assert result.study.trials[0].user_attrs["steps"] == {"value": [5, 6, 7]}
 
 
+def test_what_comes_on_the_way_of_a_repeat_is_no_step(tmp_path):
+    def told(point, report):
+        report(100.0)
+        return float(point["seed"])
+
+    result = swept(tmp_path, told, repeats=3, pruner="median", budget="1 trials")
+    assert list(result.study.trials[0].intermediate_values.values()) == [0, 0.5, 1]
+
+
 def test_hopeless_trials_end_early(tmp_path):
     steps = []
 
