@@ -65,6 +65,7 @@ class Watch:
     def __init__(self, study: optuna.Study, interval: float, retries: int) -> None:
         self._study, self._grace = study, MISSED * interval
         self._seen: dict[int, tuple[object, float]] = {}  # last count of a trial, and since when it stands
+        self._alive: set[int] = set()  # trials whose worker has been seen at work
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._retry = RetryHeartbeatStaleTrialCallback(max_retry=retries)
@@ -76,14 +77,24 @@ class Watch:
 
     def _is_dead(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get(WORKER)
-        if worker is not None and _is_gone(worker):
-            return True
+        if worker is not None and _is_here(worker):
+            lives = _lives_here(worker)
+            if lives:
+                self._alive.add(trial.number)
+            return not lives
         count, now = (worker, trial.user_attrs.get(ALIVE)), time.monotonic()
         last, since = self._seen.get(trial.number, (None, now))
         if last != count:
             self._seen[trial.number] = (count, now)
+            if last is not None:
+                self._alive.add(trial.number)
             return False
         return now - since > self._grace
+
+    def knows_all(self) -> bool:
+        """Whether somebody has been seen at work on each running trial, so that none of them may be lost."""
+        running = {trial.number for trial in self._study.get_trials(False, (TrialState.RUNNING,))}
+        return running <= self._alive
 
     def put_back(self, number: int) -> bool:
         """Fail a running trial and put its point back into the queue; whether that was done here."""
@@ -96,15 +107,17 @@ class Watch:
         return True
 
 
-def _is_gone(worker: str) -> bool:
-    """Whether a process was of this machine and is no more."""
-    host, _, process = worker.rpartition(":")
-    if host != socket.gethostname():
-        return False
+def _is_here(worker: str) -> bool:
+    """Whether a process is of this machine."""
+    return worker.rpartition(":")[0] == socket.gethostname()
+
+
+def _lives_here(worker: str) -> bool:
+    """Whether a process of this machine has not ended."""
     try:
-        os.kill(int(process), 0)
+        os.kill(int(worker.rpartition(":")[2]), 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:  # it is somebody else's, and alive
+        return False
+    except PermissionError:  # it is somebody else's
         pass
-    return False
+    return True

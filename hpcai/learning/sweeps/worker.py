@@ -57,7 +57,7 @@ class Worker:
         self._identity = {"config": config.hash, **{k: study.user_attrs[IDENTITY][k] for k in ("version", "inputs")}}
 
     def work(self) -> None:
-        """Try points until the budget is spent or others are at its rest.
+        """Try points until the budget is spent or others are at its rest, and were seen to be.
 
         Raises HpcaiError if the storage stays away or every trial fails.
         """
@@ -69,11 +69,14 @@ class Worker:
                 self._standing(standing)
             self._give_up_if_hopeless(trials, standing)
             if standing.taken(self._config):
-                return
+                if standing.over(self._config) or self._watch.knows_all():
+                    return
+                time.sleep(self._config.heartbeat)  # the rest may have been lost with a worker that was killed
+                continue
             begun = time.perf_counter()
             trial = self._study.ask()
             if self._is_surplus(trial):
-                return
+                continue
             with contextlib.suppress(UpdateFinishedTrialError):  # taken for dead, and tried again by another
                 self._try(trial, begun)
 

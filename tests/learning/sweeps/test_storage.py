@@ -205,6 +205,16 @@ def test_joining_what_is_not_there(tmp_path):
         join_study(str(tmp_path / "a.journal"), "mine", 0.0)
 
 
+def test_a_trial_lost_before_it_had_a_worker_is_tried_again(tmp_path):
+    """A kill may strike between the storage's new trial and its worker's name; the last trial is not given up."""
+    fields = sleeper(tmp_path / "out", 0.0)
+    run(make_config(fields | {"budget": "1 trials"}))
+    join_study(urls(tmp_path)["journal"], None, 0.0)[0].ask()
+    run(make_config(fields | {"budget": "2 trials"}))
+    trials = join_study(urls(tmp_path)["journal"], None, 0.0)[0].get_trials()
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE"]
+
+
 def test_a_worker_that_is_silent_for_six_beats_is_taken_for_dead(tmp_path):
     """A worker of another machine cannot be looked up; only its beats tell."""
     config = make_config({"name": "s", "function": "f", "space": {"x": {"low": 0, "high": 1}}, "out": tmp_path})
