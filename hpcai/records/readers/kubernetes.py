@@ -38,7 +38,7 @@ _SUFFIX: Final = {
     "E": 1e18,
     **{f"{prefix}i": 1024.0 ** (i + 1) for i, prefix in enumerate("KMGTPE")},
 }
-_GPU_MODEL_KEYS: Final = (
+GPU_MODEL_KEYS: Final = (
     "nvidia.com/gpu.product",
     "amd.com/gpu.product-name",
     "cloud.google.com/gke-accelerator",
@@ -55,7 +55,7 @@ _REASON: Final = {
     "NodeShutdown": "node_fail",
     "Terminated": "node_fail",  # by a node that shuts down
 }
-_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 
 
 def matches(head: bytes) -> bool:
@@ -118,7 +118,7 @@ def quantity(text: Any) -> float:
 def _pod(item: dict[str, Any], gang: str | None) -> dict[str, Any]:
     meta, spec, status = item["metadata"], item["spec"], item.get("status", {})
     labels = meta.get("labels") or {}
-    amounts = _effective(spec)
+    amounts = effective_requests(spec)
     start, end = _start_and_end(status)
     phase = str(status.get("phase", ""))
     name = f"{meta['namespace']}/{_gang_of(meta, gang) or meta['name']}"
@@ -130,11 +130,11 @@ def _pod(item: dict[str, Any], gang: str | None) -> dict[str, Any]:
         "processors": np.ceil(amounts.get("cpu", 0.0) - 1e-9),
         "gpus": sum(amount for key, amount in amounts.items() if _is_gpu(key)),
         "memory": amounts.get("memory", np.nan),
-        "gpu_kind": _gpu_kind(spec),
+        "gpu_kind": gpu_kind(spec),
         "tenant": str(meta["namespace"]),
         "user": str(labels.get("user", "")),
         "group": str(spec.get("serviceAccountName", "")),
-        "queue": str(labels.get(_QUEUE_LABEL, "")),
+        "queue": str(labels.get(QUEUE_LABEL, "")),
         "qos": str(spec.get("priorityClassName") or status.get("qosClass", "")),
         "status": _status(phase, status),
     }
@@ -144,16 +144,34 @@ def _is_gpu(resource: str) -> bool:
     return resource.endswith("/gpu") or resource.startswith("gpu.")
 
 
-def _effective(spec: dict[str, Any]) -> dict[str, float]:
-    """Return what a pod takes: the sum over its containers, or its largest init container if that is more."""
+def effective_requests(spec: dict[str, Any]) -> dict[str, float]:
+    """Return what a pod takes: the sum over its containers, or more if an init container needs more; and its overhead.
+
+    An init container that restarts always (a sidecar) runs beside all that start after it.
+    Raises AttributeError, KeyError, TypeError or ValueError if ``spec`` is not a pod's.
+    """
     total: dict[str, float] = {}
+    peak: dict[str, float] = {}
+    beside: dict[str, float] = {}
     for container in spec["containers"]:
-        for key, amount in _requests(container).items():
-            total[key] = total.get(key, 0.0) + amount
+        _add(total, _requests(container))
     for container in spec.get("initContainers") or []:
-        for key, amount in _requests(container).items():
-            total[key] = max(total.get(key, 0.0), amount)
+        wanted = _requests(container)
+        if container.get("restartPolicy") == "Always":
+            _add(beside, wanted)
+            wanted = {}
+        for key in {*wanted, *beside}:
+            peak[key] = max(peak.get(key, 0.0), wanted.get(key, 0.0) + beside.get(key, 0.0))
+    _add(total, beside)
+    for key, amount in peak.items():
+        total[key] = max(total.get(key, 0.0), amount)
+    _add(total, {key: quantity(amount) for key, amount in (spec.get("overhead") or {}).items()})
     return total
+
+
+def _add(total: dict[str, float], amounts: dict[str, float]) -> None:
+    for key, amount in amounts.items():
+        total[key] = total.get(key, 0.0) + amount
 
 
 def _requests(container: dict[str, Any]) -> dict[str, float]:
@@ -197,15 +215,15 @@ def _status(phase: str, status: dict[str, Any]) -> str:
     return known[0] if phase == "Failed" and known else _PHASE.get(phase, "unknown")
 
 
-def _gpu_kind(spec: dict[str, Any]) -> str:
-    """Return the GPU models that the pod asks its node to have, by selector or required affinity."""
+def gpu_kind(spec: dict[str, Any]) -> str:
+    """Return the GPU models that a pod asks its node to have, by selector or required affinity."""
     selector = spec.get("nodeSelector") or {}
-    kinds = {str(selector[key]) for key in _GPU_MODEL_KEYS if key in selector}
+    kinds = {str(selector[key]) for key in GPU_MODEL_KEYS if key in selector}
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
     for term in required.get("nodeSelectorTerms") or []:
         for rule in term.get("matchExpressions") or []:
-            if rule.get("key") in _GPU_MODEL_KEYS and rule.get("operator") == "In":
+            if rule.get("key") in GPU_MODEL_KEYS and rule.get("operator") == "In":
                 kinds.update(map(str, rule.get("values") or []))
     return "|".join(sorted(kinds))
 
@@ -273,7 +291,7 @@ def _machine(trace: Trace, items: list[Any]) -> Machine | None:
         cpus.append(amounts.get("cpu", 0.0))
         memory.append(amounts.get("memory", 0.0))
         gpus.append(sum(amount for key, amount in amounts.items() if _is_gpu(key)))
-        kinds.append(next((str(labels[key]) for key in _GPU_MODEL_KEYS if key in labels), ""))
+        kinds.append(next((str(labels[key]) for key in GPU_MODEL_KEYS if key in labels), ""))
     if not cpus:
         return None
     return machine_listed(trace.name, np.array(cpus), np.array(memory), np.array(gpus, dtype=np.float64), kinds)

@@ -1,0 +1,97 @@
+"""Milliseconds of the scheduler extender's replies: a real server in a process of its own, one connection kept open.
+
+    python benchmarks/extender.py [--nodes 200] [--pods 1000] [--requests 2000] [--score topology] [--whole]
+
+Prints one JSON line for filter and one for prioritize: median, p99 and the longest, seen from the client. ``--whole``
+sends the nodes whole, as kube-scheduler does with ``nodeCacheCapable: false``. Figures depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import json
+import multiprocessing
+import socket
+import time
+
+import numpy as np
+
+from hpcai.live.kubernetes.extender import extender_app
+from hpcai.live.kubernetes.metrics import ExtenderMetrics
+from hpcai.live.kubernetes.objects import Keys
+from hpcai.live.kubernetes.placement import SCORES
+from hpcai.live.kubernetes.server import Listen, server
+from hpcai.live.kubernetes.view import ClusterView
+from tests.live.kubernetes_objects import gang, node, pod
+
+
+def known(n_nodes, n_pods):
+    """A cluster of racks of 16 nodes that pods of 1 GPU are on, and a gang of which half is placed."""
+    nodes = [node(f"n{i:04d}", rack=f"r{i // 16}") for i in range(n_nodes)]
+    pods = [pod(f"p{i}", 1, node=f"n{(i * 7) % n_nodes:04d}") for i in range(n_pods)]
+    members = gang("g", 8, 2)
+    for i, member in enumerate(members[:4]):
+        member["spec"]["nodeName"] = f"n{i:04d}"
+    return nodes, pods + members
+
+
+def serve(nodes, pods, score, pipe):
+    """Serve on a free port, which is told through the pipe, until the process is ended."""
+    view = ClusterView(Keys())
+    view.replace_nodes(nodes)
+    view.replace_pods(pods)
+    view.lost = dict.fromkeys(view.lost, float("inf"))
+    serving, bound = server(extender_app(view, SCORES[score], ExtenderMetrics()), Listen("127.0.0.1", 0))
+    pipe.send(bound.getsockname()[1])
+    asyncio.run(serving.serve(sockets=[bound]))
+
+
+def timed(port, verb, body, requests):
+    """Milliseconds of each request, the first tenth left out."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    took = []
+    for _ in range(requests + requests // 10):
+        begun = time.perf_counter()
+        connection.request("POST", f"/{verb}", body, {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        reply.read()
+        took.append((time.perf_counter() - begun) * 1e3)
+        assert reply.status == 200
+    return np.array(took[requests // 10 :])
+
+
+def main():
+    """Measure both verbs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=200)
+    parser.add_argument("--pods", type=int, default=1000)
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--score", choices=sorted(SCORES), default="topology")
+    parser.add_argument("--whole", action="store_true")
+    given = parser.parse_args()
+    nodes, pods = known(given.nodes, given.pods)
+    asked = {"Pod": pods[-1], "Nodes": None, "NodeNames": [each["metadata"]["name"] for each in nodes]}
+    if given.whole:
+        asked |= {"Nodes": {"metadata": {}, "items": nodes}, "NodeNames": None}
+    body = json.dumps(asked).encode()
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(nodes, pods, given.score, theirs))
+    process.start()
+    try:
+        port = ours.recv()
+        for verb in ("filter", "prioritize"):
+            took = timed(port, verb, body, given.requests)
+            line = {"verb": verb, "nodes": given.nodes, "pods": len(pods), "score": given.score, "bytes": len(body)}
+            line |= {"median_ms": np.median(took), "p99_ms": np.percentile(took, 99), "longest_ms": took.max()}
+            print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in line.items()}))
+    finally:
+        process.terminate()
+        process.join()
+
+
+if __name__ == "__main__":
+    main()
