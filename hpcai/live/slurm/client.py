@@ -23,6 +23,7 @@ class Job:
     """A job as Slurm knows it; what is pending of an array is one job under the array's id."""
 
     id: str  # '12', or '9_3' for one task of an array
+    number: int  # Slurm's own for it; that of a task may be another than the array's
     user: str
     account: str
     partition: str  # several, separated by ',', while it waits for any of them

@@ -1,0 +1,170 @@
+"""Slurm through its own commands, on a computer where they work: squeue, scontrol, sprio."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from hpcai.errors import FormatError, InputError
+from hpcai.live.slurm import from_json, from_text
+from hpcai.live.slurm.changes import in_order
+from hpcai.live.slurm.client import How, Job, Poll, SchedulerGoneError, Written
+from hpcai.records.readers import _slurm
+
+Form = Literal["json", "text"]
+
+_KEYS: Final[Mapping[How, str]] = {"site_factor": "SiteFactor", "nice": "Nice", "priority": "Priority"}
+_FOR_JOB: Final = re.compile(r"(?P<why>.*) for job (?P<job>\d+(_\d+)?)")
+_OF_TASKS: Final = re.compile(r"(?P<array>\d+)_\[?(?P<tasks>\d[\d,\-]*)(%\d+)?\]?: (?P<why>.*)")
+_NO_ANSWER: Final = re.compile(r"Unable to contact|Connection refused|connect failure|timed out|communication", re.I)
+_NO_JSON: Final = re.compile(r"unrecognized option|Requested JSON|json.*(not|no|unable)|unable to (find|load)", re.I)
+_TAKEN: Final = "No error"
+
+
+class CommandLine:
+    """Talks to Slurm through its commands. SLURM_CONF and the rest of the environment say which Slurm."""
+
+    def __init__(
+        self, how: How = "site_factor", form: Form | None = None, timeout: float = 30.0, folder: str = ""
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            how: what is written.
+            form: whether jobs are read as JSON or as text; None: JSON where squeue can.
+            timeout: of each command, in s.
+            folder: where the commands lie; '': on the PATH.
+        """
+        self._how = how
+        self._form = form
+        self._timeout = timeout
+        self._folder = folder
+
+    @property
+    def how(self) -> How:
+        """What :meth:`write` changes."""
+        return self._how
+
+    def poll(self) -> Poll:
+        """Return how things stand. Raises SchedulerGoneError if there is no answer."""
+        at = time.time()
+        jobs = self._jobs()
+        if self._how == "site_factor":
+            jobs = from_text.with_site_factors(jobs, self._site_factors())
+        return Poll(
+            at=at,
+            source=self._form or "text",
+            jobs=jobs,
+            nodes=from_text.nodes(self._run("scontrol", "--oneliner", "show", "node")),
+            partitions=from_text.partitions(self._run("scontrol", "--oneliner", "show", "partition")),
+        )
+
+    def write(self, changes: Mapping[str, int]) -> Written:
+        """Give each job (by its id) a value of ``how``, all in one scontrol. Raises SchedulerGoneError."""
+        key = _KEYS[self._how]
+        return self._tell([(job, f"update JobId={job} {key}={value}") for job, value in in_order(changes, self._how)])
+
+    def release(self, jobs: Iterable[str]) -> Written:
+        """Let Slurm compute the priority of jobs again, which one written by hand has put an end to.
+
+        Only under priority/multifactor: priority/basic puts them at the end of the queue.
+        """
+        return self._tell([(job, f"release {job}") for job, _ in in_order(dict.fromkeys(jobs, 1), "priority")])
+
+    def _jobs(self) -> tuple[Job, ...]:
+        if self._form != "text":
+            found = self._json_jobs()
+            if found is not None:
+                self._form = "json"
+                return found
+            self._form = "text"
+        squeue = ("squeue", "--noheader", "--all", "--array-unique", f"--Format={from_text.SQUEUE_FORMAT}")
+        jobs = from_text.jobs(self._run(*squeue))
+        if any(job.node_names and job.gpus for job in jobs):
+            jobs = from_text.with_indices(jobs, self._run("scontrol", "--details", "--oneliner", "show", "job"))
+        return jobs
+
+    def _json_jobs(self) -> tuple[Job, ...] | None:
+        """Return the jobs as squeue lists them in JSON; None if this one has none and that was left open."""
+        done = self._start("squeue", "--json")
+        if done.returncode and self._form is None and _NO_JSON.search(done.stderr):
+            return None
+        return from_json.jobs(_parsed(_answer(done, "squeue --json"), "squeue --json"), "squeue --json")
+
+    def _site_factors(self) -> str:
+        """Return what sprio says; nothing where priorities are not computed from factors."""
+        done = self._start("sprio", "--noheader", f"--format={from_text.SPRIO_FORMAT}")
+        return "" if done.returncode else done.stdout
+
+    def _tell(self, lines: Sequence[tuple[str, str]]) -> Written:
+        """Have one scontrol obey a line for each job; return for which jobs it did."""
+        if not lines:
+            return Written(())
+        done = self._start("scontrol", said="".join(f"{line}\n" for _, line in lines))
+        failed, rest = _complaints(done.stderr)
+        if rest and _NO_ANSWER.search(rest[0]):
+            raise SchedulerGoneError(f"scontrol: {rest[0]}")
+        if done.returncode and not failed:
+            raise SchedulerGoneError(f"scontrol: {rest[0] if rest else f'exit code {done.returncode}'}")
+        jobs = [job for job, _ in lines]
+        return Written(tuple(job for job in jobs if job not in failed), {j: failed[j] for j in jobs if j in failed})
+
+    def _run(self, *command: str) -> str:
+        return _answer(self._start(*command), " ".join(command[:4]))
+
+    def _start(self, *command: str, said: str = "") -> subprocess.CompletedProcess[str]:
+        program = os.path.join(self._folder, command[0])
+        # Times are printed as Unix times, and no user's habits change what is printed.
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SPRIO_"))}
+        env |= {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C.UTF-8"}
+        try:
+            return subprocess.run(
+                [program, *command[1:]],
+                input=said, env=env, capture_output=True, timeout=self._timeout, check=False, encoding="utf-8",
+                errors="replace",
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise SchedulerGoneError(f"{command[0]}: no answer in {self._timeout:g} s") from error
+        except OSError as error:
+            raise InputError(f"{program}: cannot be run, expected Slurm's commands: {error.strerror}") from error
+
+
+def _answer(done: subprocess.CompletedProcess[str], command: str) -> str:
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise SchedulerGoneError(f"{command}: {said[-1] if said else f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _parsed(text: str, command: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise FormatError(f"{command}: not JSON: {error}") from error
+
+
+def _complaints(said: str) -> tuple[dict[str, str], list[str]]:
+    """Return why Slurm did not take the change of which job, and the lines that are about no job.
+
+    Each task of an array may have its own answer: a change of the array is taken if one task took it.
+    """
+    failed: dict[str, str] = {}
+    taken: set[str] = set()
+    rest = []
+    for line in filter(None, map(str.strip, said.splitlines())):
+        if found := _FOR_JOB.fullmatch(line):
+            failed[found["job"]] = found["why"]
+        elif found := _OF_TASKS.fullmatch(line):
+            tasks = _slurm.node_names(f"{found['array']}_[{found['tasks']}]")
+            if found["why"] == _TAKEN:
+                taken.update((found["array"], *tasks))
+            else:
+                failed.update(dict.fromkeys((found["array"], *tasks), found["why"]))
+        else:
+            rest.append(line)
+    return {job: why for job, why in failed.items() if job not in taken}, rest
