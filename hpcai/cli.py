@@ -10,8 +10,10 @@ import typer
 
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
+from hpcai.learning.bundling.commands import export_command
 from hpcai.learning.commands import train_app
 from hpcai.learning.sweeps.commands import sweep_app
+from hpcai.live.bundle_commands import bundle_app
 from hpcai.records.commands import trace_app
 
 app = typer.Typer(
@@ -24,7 +26,9 @@ app = typer.Typer(
 app.add_typer(trace_app, name="trace")
 app.add_typer(train_app, name="train")
 app.add_typer(sweep_app, name="sweep")
+app.add_typer(bundle_app, name="bundle")
 app.command("evaluate")(evaluate_command)
+app.command("export")(export_command)
 
 
 def _version(asked: bool) -> None:

@@ -89,13 +89,13 @@ def decide_by(policy: BasePolicy) -> Decide:
     def decide(observations: Observations, masks: Masks) -> Actions:
         tensors = {name: torch.as_tensor(array) for name, array in observations.items()}
         with torch.no_grad():
-            scores = _scores(policy, tensors).masked_fill(~torch.as_tensor(masks), -torch.inf)
+            scores = scores_of(policy, tensors).masked_fill(~torch.as_tensor(masks), -torch.inf)
         return scores.argmax(dim=1).numpy()
 
     return decide
 
 
-def _scores(policy: BasePolicy, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+def scores_of(policy: BasePolicy, observations: dict[str, torch.Tensor]) -> torch.Tensor:
     """Return the logits of an actor or the values of a critic, (B, actions)."""
     if isinstance(policy, DQNPolicy):
         values: torch.Tensor = policy.q_net(observations)

@@ -22,7 +22,7 @@ class LiveState:
     (Unix time of second 0). ``waiting`` holds the jobs that may start now: none that is held, begins later or waits
     for another. ``running`` has ``start``, and ``tasks`` says on which nodes of ``machine`` each of them runs, in the
     same order; empty where the machine is counted by processor. Nodes that take no jobs are reservations of
-    ``machine`` without an end.
+    ``machine`` without an end. ``past`` are jobs that have ended, from which a predictor of run times learns.
     """
 
     now: float  # s from origin
@@ -31,6 +31,7 @@ class LiveState:
     waiting: pd.DataFrame
     running: pd.DataFrame
     tasks: Sequence[Tasks] = ()
+    past: pd.DataFrame | None = None
 
 
 class Ranker(Protocol):

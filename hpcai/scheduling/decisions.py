@@ -25,6 +25,7 @@ from hpcai.scheduling.node_passes import (
 )
 from hpcai.scheduling.passes import (
     backfill_on_profile,
+    bring_up_to_date,
     close_pass,
     free_capacity,
     lay,
@@ -193,6 +194,17 @@ def find_options(st: State, de: Decision, now: float, more_to_come: bool) -> int
         de.legal[-1] = True
         options += 1
     return options
+
+
+@jit
+def look(st: State, de: Decision, now: float) -> None:
+    """Fill the window as if who is next were to be decided, whether anybody fits or not; nobody starts."""
+    s, d = st.scalars[0], de.scalars[0]
+    bring_up_to_date(st, now)
+    if s.use_profile:
+        lay(st, now)
+    d.phase, d.head, d.waiting = NEXT, -1, s.waiting
+    find_options(st, de, now, True)
 
 
 @jit

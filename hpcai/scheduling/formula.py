@@ -216,6 +216,19 @@ def parse_formula(text: str, parameters: dict[str, float] | None = None) -> Form
     )
 
 
+def operations(formula: Formula) -> list[tuple[str, float]]:
+    """Return the postfix program in words: ('constant', value), ('variable', index), or an operation's name and 0.
+
+    An index counts the variables of STATIC_VARIABLES, PREDICTED_VARIABLES and DYNAMIC_VARIABLES, one after another.
+    """
+    names = {number: name for name, number in {**_UNARY, **_BINARY, "where": _WHERE}.items()}
+    words = {_CONSTANT: "constant", _VARIABLE: "variable"}
+    return [
+        (words.get(operation) or names[operation], formula.constants[index] if operation == _CONSTANT else index)
+        for operation, index in formula.program.tolist()
+    ]
+
+
 def evaluate_static(formula: Formula, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the formula's value for every job; ``features`` has a row for each variable but the dynamic, (v, n)."""
     n = features.shape[1]

@@ -162,12 +162,16 @@ def _fits_empty(need: Demand, machine: Machine) -> NDArray[np.bool_]:
     return room >= need.size
 
 
+def sized_and_fitting(jobs: pd.DataFrame, machine: Machine) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of ``jobs`` say what they need, and which would fit on the empty machine; (jobs,) both."""
+    need = demand(jobs, machine)
+    return need.size > 0, _fits_empty(need, machine)
+
+
 def replayable(jobs: pd.DataFrame, machine: Machine) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the rows of ``jobs`` that a replay on ``machine`` can run, and how many were left out by reason."""
-    need = demand(jobs, machine)
+    sized, fits = sized_and_fitting(jobs, machine)
     ran = np.isfinite(jobs["run_time"].to_numpy())
-    sized = need.size > 0
-    fits = _fits_empty(need, machine)
     left_out = {
         "never ran": int((~ran).sum()),
         "no size": int((ran & ~sized).sum()),

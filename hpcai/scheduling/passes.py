@@ -55,10 +55,16 @@ def open_pass(st: State, now: float) -> bool:
     if smallest_waiting(st) > free_capacity(st):
         return False
     s.passes += 1
-    _correct_overruns(st, now)
-    if s.dynamic:
-        lay_order(st, now)
+    bring_up_to_date(st, now)
     return True
+
+
+@jit
+def bring_up_to_date(st: State, now: float) -> None:
+    """Correct what is believed of running jobs, and lay a dynamic order."""
+    _correct_overruns(st, now)
+    if st.scalars[0].dynamic:
+        lay_order(st, now)
 
 
 @jit

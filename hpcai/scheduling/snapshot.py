@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling._jit import jit
@@ -36,9 +37,8 @@ def snapshot(
     ``tasks`` says where each of them runs, in the same order. Run times may be unknown: nothing reads them. ``past``
     are jobs that have ended, from which a predictor learns.
     """
-    jobs = pd.concat([running, waiting], ignore_index=True)
-    order = np.argsort(jobs["submit"].to_numpy(), kind="stable")
-    state = make_state(jobs.iloc[order], machine, policy, past=past, observed=True)
+    jobs, order = joined(waiting, running)
+    state = make_state(jobs, machine, policy, past=past, observed=True)
     row = np.empty(len(jobs), dtype=np.int64)
     row[order] = np.arange(len(jobs))
     begun = np.argsort(running["start"].to_numpy(), kind="stable")
@@ -50,6 +50,13 @@ def snapshot(
         enqueue(state, j, float(state.jobs["submit"][j]))
     _settle(state, now)
     return state
+
+
+def joined(waiting: pd.DataFrame, running: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return the jobs of a snapshot in the order of its state, and which row of running, then waiting, each is."""
+    jobs = pd.concat([running, waiting], ignore_index=True)
+    order = np.argsort(jobs["submit"].to_numpy(), kind="stable").astype(np.int64)
+    return jobs.iloc[order], order
 
 
 def _write_tasks(state: State, j: int, tasks: Tasks) -> None:

@@ -52,22 +52,22 @@ def replay(
     ordering, a formula that cannot be read, or a predictor that is missing or cannot be used.
     """
     by_submit = np.argsort(jobs["submit"].to_numpy(), kind="stable")
-    state = _run(jobs.iloc[by_submit], machine, policy, past, origin, engine, progress)
+    state = final_state(jobs.iloc[by_submit], machine, policy, past, origin, engine, progress)
     back = np.empty_like(by_submit)
     back[by_submit] = np.arange(len(by_submit))
     return Schedule(_table(jobs, machine, policy, state, back), policy)
 
 
-def _run(
+def final_state(
     jobs: pd.DataFrame,
     machine: Machine,
     policy: Policy,
-    past: pd.DataFrame | None,
-    origin: float,
-    engine: Engine,
-    progress: Callable[[int], object] | None,
+    past: pd.DataFrame | None = None,
+    origin: float = float("nan"),
+    engine: Engine = "compiled",
+    progress: Callable[[int], object] | None = None,
 ) -> State:
-    """Return the state at the end."""
+    """Return the state at the end of a replay of ``jobs``, sorted by submit; see :func:`replay`."""
     if policy.network is not None:
         if engine != "compiled":
             raise InputError(f"engine {engine!r}: expected 'compiled', on which networks decide")

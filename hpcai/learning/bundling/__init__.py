@@ -1,0 +1,1 @@
+"""From what was learned to a bundle that a live scheduler follows."""

@@ -1,0 +1,118 @@
+"""What an export compares, and what it learns of the range in which a policy was at home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcai.errors import HpcaiError
+from hpcai.live.manifest import Feature, Range
+from hpcai.live.ranking import BundleRanker
+from hpcai.live.state import LiveState
+from hpcai.scheduling.features import LONGEST
+
+TOLERANCE: Final = 1e-5
+UNBOUNDED: Final = {"submit", "now", "wait"}
+"""Features that grow without end, for which no range means anything."""
+
+Floats = NDArray[np.floating[Any]]
+Arrays = dict[str, Floats]
+Reference = Callable[[Arrays], Floats]
+"""What the policy gives by the library that it was learned with."""
+
+
+class ExportError(HpcaiError):
+    """An exported policy does not give what the policy gives."""
+
+
+@dataclass
+class Observed:
+    """What was seen of recorded states."""
+
+    states: int = 0
+    apart: float = 0.0  # the most that the graph and the policy differed by
+    size: float = 1.0  # the largest value that they gave, at least 1
+    seen: dict[str, list[Floats]] = field(default_factory=dict)
+    ranges: dict[str, Range] = field(default_factory=dict)
+
+    @property
+    def difference(self) -> float:
+        """The most that the graph and the policy differed by, relative."""
+        return self.apart / self.size
+
+    def compare(self, ours: Floats, theirs: Floats) -> None:
+        """Note how far two answers are apart; infinite values must be the same.
+
+        Scores in single precision are as exact as the largest number that was added up to one of them, so they are
+        judged beside the largest score seen; values in double precision each beside itself.
+        """
+        self.states += 1
+        finite = np.isfinite(ours)
+        if ours.shape != theirs.shape or not np.array_equal(ours[~finite], theirs[~finite]):
+            self.apart = np.inf
+            return
+        apart = np.abs(ours[finite].astype(np.float64) - theirs[finite])
+        size = np.maximum(np.abs(ours[finite].astype(np.float64)), 1.0)
+        if ours.dtype == np.float32:
+            self.size = max(self.size, float(np.max(size, initial=1.0)))
+        else:
+            apart /= size
+        self.apart = max(self.apart, float(np.max(apart, initial=0.0)))
+
+    def feature(self, given: Feature) -> Feature:
+        """Return a feature with what it was among the recorded states."""
+        if given.name in UNBOUNDED or given.name not in self.seen:
+            return given
+        values = np.concatenate(self.seen[given.name])
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return given
+        least, low, high, most = (float(value) for value in np.quantile(values, (0, 0.01, 0.99, 1)))
+        return given.model_copy(update={"least": least, "low": low, "high": high, "most": most})
+
+    def _widen(self, name: str, values: Floats, unit: str) -> None:
+        if len(values):
+            before = self.ranges.get(name)
+            least, most = float(values.min()), float(values.max())
+            if before is not None:
+                least, most = min(least, before.least), max(most, before.most)
+            self.ranges[name] = Range(least=least, most=most, unit=unit)
+
+    def note(self, state: LiveState) -> None:
+        """Widen the limits of validity by one state."""
+        waiting, running, machine = state.waiting, state.running, state.machine
+        size = "gpus" if machine.total_gpus else "processors"
+        capacity = float(machine.total_gpus or machine.total_cpus)
+        sizes = waiting[size].to_numpy(np.float64)
+        self._widen("queue_length", np.array([float(len(waiting))]), "jobs")
+        self._widen("job_size", sizes, "GPUs" if machine.total_gpus else "processors")
+        self._widen("requested_time", waiting["requested_time"].fillna(LONGEST).to_numpy(np.float64), "s")
+        self._widen("used", np.array([running[size].sum() / capacity]), "share of the machine")
+        self._widen("demand", np.array([sizes.sum() / capacity]), "machines that the queue asks for at once")
+
+
+def compare(ranker: BundleRanker, reference: Reference, states: Iterable[LiveState]) -> Observed:
+    """Return what was seen of ``states``, on which policy.onnx and the policy itself were asked the same.
+
+    Raises ExportError if they differ by more than TOLERANCE, relative where values are large.
+    """
+    observed = Observed()
+    (output,) = [tensor.name for tensor in ranker.bundle.manifest.outputs]
+    for state in states:
+        judgement = ranker.judge(state)
+        inputs = ranker.inputs(state)
+        (theirs,) = ranker.session.run([output], inputs)
+        observed.compare(np.asarray(reference(inputs)), theirs)
+        for name, values in judgement.seen.items():
+            observed.seen.setdefault(name, []).append(values.copy())
+        observed.note(state)
+    if observed.difference > TOLERANCE:
+        raise ExportError(
+            f"export: policy.onnx differs from the policy by {observed.difference:.3g}, relative, on "
+            f"{observed.states} recorded queues; expected at most {TOLERANCE:g}"
+        )
+    return observed

@@ -1,0 +1,184 @@
+"""A bundle: a policy in one folder, or one .tar, that a live scheduler can trust to be what was exported.
+
+============  ==================================================================
+policy.onnx   the policy, as a graph of arithmetic and nothing else
+manifest.json what it reads and gives, where it comes from, its limits
+MODEL_CARD.md the same for people
+network.npz   a network's weights for replays; predictor.npz a run-time predictor
+SHA256SUMS    of every other file, as ``sha256sum --check`` reads it
+============  ==================================================================
+
+Reading a bundle runs no code that is in it: JSON, plain arrays and an ONNX graph of standard operators.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from hpcai.errors import InputError
+from hpcai.live.manifest import SCHEMA, Manifest
+
+POLICY: Final = "policy.onnx"
+MANIFEST: Final = "manifest.json"
+MODEL_CARD: Final = "MODEL_CARD.md"
+SUMS: Final = "SHA256SUMS"
+NETWORK: Final = "network.npz"
+PREDICTOR: Final = "predictor.npz"
+KNOWN: Final = {POLICY, MANIFEST, MODEL_CARD, SUMS, NETWORK, PREDICTOR}
+LARGEST: Final = 256 * 2**20
+"""Bytes of a file of a bundle: what is larger is refused before it is read."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that has been read and verified."""
+
+    where: str
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    digest: str
+    """SHA-256 of SHA256SUMS, which stands for all of it."""
+
+    @property
+    def policy(self) -> bytes:
+        """The ONNX graph."""
+        return self.files[POLICY]
+
+
+def write_bundle(out: str | Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Write a bundle: a .tar if ``out`` ends in that, else a folder, which must not be there or be an older bundle.
+
+    Raises InputError if ``out`` is in the way or cannot be written.
+    """
+    path = Path(out)
+    contents = dict(files) | {MANIFEST: (manifest.model_dump_json(indent=2) + "\n").encode()}
+    contents[SUMS] = _sums(contents)
+    try:
+        if path.suffix == ".tar":
+            if path.is_dir():
+                raise InputError(f"bundle {path}: expected a file to write, found a folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_tar(path, contents)
+        else:
+            _write_folder(path, contents)
+    except OSError as error:
+        raise InputError(f"bundle {path}: cannot be written: {error.strerror}") from error
+    return read_bundle(path)
+
+
+def _sums(contents: Mapping[str, bytes]) -> bytes:
+    lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(contents.items())]
+    return "".join(lines).encode()
+
+
+def _write_tar(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files without times and owners, so that the same bundle has the same bytes."""
+    with tarfile.open(path, "w") as tar:
+        for name, data in sorted(contents.items()):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o644
+            tar.addfile(info, io.BytesIO(data))
+
+
+def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"bundle {path}: expected a folder to write, found a file")
+    if path.is_dir() and any(entry.name not in KNOWN for entry in path.iterdir()):
+        raise InputError(f"bundle {path}: expected an empty folder or an older bundle, found other files")
+    path.mkdir(parents=True, exist_ok=True)
+    for entry in path.iterdir():
+        entry.unlink()
+    for name, data in contents.items():
+        (path / name).write_bytes(data)
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Return the bundle in a folder or .tar.
+
+    Raises InputError if a file is missing, changed, added or too large, or if the bundle is of another schema.
+    """
+    where = f"bundle {path}"
+    files = _read_tar(Path(path), where) if Path(path).is_file() else _read_folder(Path(path), where)
+    if SUMS not in files:
+        raise InputError(f"{where}: expected {SUMS}, found {', '.join(sorted(files)) or 'nothing'}")
+    _verify(files, where)
+    return Bundle(str(path), _read_manifest(files, where), files, hashlib.sha256(files[SUMS]).hexdigest())
+
+
+def _read_folder(path: Path, where: str) -> dict[str, bytes]:
+    if not path.is_dir():
+        raise InputError(f"{where}: no such folder or .tar")
+    files = {}
+    for entry in sorted(path.iterdir()):
+        if entry.is_symlink() or not entry.is_file():
+            raise InputError(f"{where}: {entry.name}: expected plain files only")
+        if entry.stat().st_size > LARGEST:
+            raise InputError(f"{where}: {entry.name}: larger than {LARGEST} bytes")
+        files[entry.name] = _bytes(entry, where)
+    return files
+
+
+def _bytes(path: Path, where: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{where}: {path.name}: cannot be read: {error.strerror}") from error
+
+
+def _read_tar(path: Path, where: str) -> dict[str, bytes]:
+    """Read the files of an archive into memory; nothing is unpacked."""
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isfile() or member.size > LARGEST or member.name in files or len(files) > len(KNOWN):
+                    raise InputError(f"{where}: {member.name}: not a file of a bundle")
+                stream = tar.extractfile(member)
+                files[member.name] = stream.read() if stream else b""
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise InputError(f"{where}: not a bundle: {error}") from error
+    return files
+
+
+def _verify(files: Mapping[str, bytes], where: str) -> None:
+    """Raise InputError unless exactly the files that are listed are there, each with its hash."""
+    try:
+        lines = files[SUMS].decode("ascii").splitlines()
+        listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: {SUMS}: not a list of hashes") from error
+    for name in (POLICY, MANIFEST, MODEL_CARD):
+        if name not in listed:
+            raise InputError(f"{where}: {SUMS}: does not list {name}")
+    for name in sorted(listed.keys() | (files.keys() - {SUMS})):
+        if name not in files:
+            raise InputError(f"{where}: {name} is missing")
+        if name not in listed or name not in KNOWN:
+            raise InputError(f"{where}: {name} was added to it")
+        if hashlib.sha256(files[name]).hexdigest() != listed[name]:
+            raise InputError(f"{where}: {name} has been changed since the export: its SHA-256 is not that in {SUMS}")
+
+
+def _read_manifest(files: Mapping[str, bytes], where: str) -> Manifest:
+    try:
+        fields: Any = json.loads(files[MANIFEST])
+    except ValueError as error:
+        raise InputError(f"{where}: {MANIFEST}: not JSON") from error
+    found = fields.get("schema_name") if isinstance(fields, dict) else None
+    if found != SCHEMA:
+        raise InputError(f"{where}: {MANIFEST}: expected schema {SCHEMA!r}, found {found!r}; another version wrote it")
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{where}: {MANIFEST}: {key}: {first['msg']}") from error

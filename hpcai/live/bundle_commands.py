@@ -1,0 +1,70 @@
+"""``hpcai bundle``: what a bundle says of itself, and whether it is what was exported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hpcai.live.bundle import Bundle
+
+bundle_app = typer.Typer(no_args_is_help=True, help="Look at exported policies.")
+
+Path = Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder or .tar that hpcai export wrote.")]
+
+
+@bundle_app.command("inspect")
+def inspect_command(
+    path: Path,
+    json: Annotated[bool, typer.Option("--json", help="Print the manifest as it is.")] = False,
+) -> None:
+    """Print what a bundle says of itself."""
+    from hpcai.live.bundle import read_bundle
+
+    bundle = read_bundle(path)
+    if json:
+        print(bundle.manifest.model_dump_json(indent=2))
+    else:
+        print_bundle(bundle)
+
+
+@bundle_app.command("verify")
+def verify_command(
+    path: Path,
+    digest: Annotated[str | None, typer.Option(help="What its digest has to be.")] = None,
+) -> None:
+    """Check that a bundle is whole, unchanged, of this schema, and can be run here; print its digest."""
+    from hpcai.errors import InputError
+    from hpcai.live.bundle import read_bundle
+    from hpcai.live.ranking import load_ranker, make_session
+
+    bundle = read_bundle(path)
+    if digest is not None and digest != bundle.digest:
+        raise InputError(f"bundle {path}: expected digest {digest}, found {bundle.digest}")
+    make_session(bundle)
+    if bundle.manifest.domain == "scheduling":
+        load_ranker(path)
+    print(f"{bundle.digest}  {path}")
+
+
+def print_bundle(bundle: Bundle) -> None:
+    """Print a bundle in a screen of text."""
+    manifest = bundle.manifest
+    print(f"{bundle.where}: {manifest.name}, a {manifest.kind} of the domain {manifest.domain}")
+    print(f"digest    {bundle.digest}")
+    print(f"written   {manifest.created} by hpcai {manifest.hpcai}, opset {manifest.opset}")
+    for source in manifest.training:
+        print(f"learned   {source.name}, {source.part} part, {source.jobs:,} jobs")
+    for metric in manifest.metrics:
+        print(
+            f"measured  {metric.trace}, {metric.part}, {metric.windows}: {metric.metric.replace('_', ' ')} "
+            f"{metric.value:.3g}, {metric.ratio:.2f} [{metric.low:.2f}, {metric.high:.2f}] of {metric.rival}"
+        )
+    for name, bounds in manifest.validity.items():
+        print(f"valid     {name.replace('_', ' ')} {bounds.least:,.6g} to {bounds.most:,.6g} {bounds.unit}")
+    for tensor in manifest.inputs:
+        print(f"reads     {tensor.name} {list(tensor.shape)}: {', '.join(feature.name for feature in tensor.features)}")
+    for name, value in manifest.checked.items():
+        print(f"checked   {name.replace('_', ' ')}: {value}")
+    print(f"fallback  {manifest.fallback}")
