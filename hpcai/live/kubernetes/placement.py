@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcai.errors import InputError
 from hpcai.live.kubernetes.objects import Keys, Node
 
 Floats = NDArray[np.float64]
@@ -122,6 +123,13 @@ def topology(room: Room, request: Floats, mates: Mates) -> Floats:
 
 
 SCORES: Final[Mapping[str, Score]] = {"best-fit": best_fit, "spread": spread, "topology": topology}
+
+
+def score_named(name: str) -> Score:
+    """Return a score by its name. Raises InputError."""
+    if name not in SCORES:
+        raise InputError(f"--score {name}: expected {', '.join(SCORES)}")
+    return SCORES[name]
 
 
 def _used_after(room: Room, request: Floats) -> Floats:
