@@ -39,6 +39,7 @@ class Job:
     gpus: float
     gpu_kind: str  # '' if any
     memory: float | None  # bytes; None: not counted
+    exclusive: bool  # shares its nodes with nobody
     node_names: tuple[str, ...]  # where it runs
     gpu_indices: tuple[tuple[int, ...], ...]  # on each of these nodes; () if not known
     priority: int

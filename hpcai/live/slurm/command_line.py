@@ -69,12 +69,16 @@ class CommandLine:
         key = _KEYS[self._how]
         return self._tell([(job, f"update JobId={job} {key}={value}") for job, value in in_order(changes, self._how)])
 
-    def release(self, jobs: Iterable[str]) -> Written:
+    def release(self, jobs: Iterable[Job]) -> Written:
         """Let Slurm compute the priority of jobs again, which one written by hand has put an end to.
 
+        ``jobs`` are as they were before: writing a priority also takes their nice value away, which they get back.
         Only under priority/multifactor: priority/basic puts them at the end of the queue.
         """
-        return self._tell([(job, f"release {job}") for job, _ in in_order(dict.fromkeys(jobs, 1), "priority")])
+        before = {job.id: job for job in jobs}
+        lines = [(job, f"release {job}") for job, _ in in_order(dict.fromkeys(before, 1), "priority")]
+        nice = {job.id: job.nice for job in before.values() if job.nice}
+        return self._tell(lines + [(job, f"update JobId={job} Nice={value}") for job, value in in_order(nice, "nice")])
 
     def _jobs(self) -> tuple[Job, ...]:
         if self._form != "text":
@@ -94,7 +98,10 @@ class CommandLine:
         done = self._start("squeue", "--json")
         if done.returncode and self._form is None and _NO_JSON.search(done.stderr):
             return None
-        return from_json.jobs(_parsed(_answer(done, "squeue --json"), "squeue --json"), "squeue --json")
+        reply = _parsed(_answer(done, "squeue --json"), "squeue --json")
+        if errors := from_json.errors(reply):  # it ends as if all were well
+            raise SchedulerGoneError(f"squeue --json: {errors[0]}")
+        return from_json.jobs(reply, "squeue --json")
 
     def _site_factors(self) -> str:
         """Return what sprio says; nothing where priorities are not computed from factors."""
@@ -111,7 +118,7 @@ class CommandLine:
             raise SchedulerGoneError(f"scontrol: {rest[0]}")
         if done.returncode and not failed:
             raise SchedulerGoneError(f"scontrol: {rest[0] if rest else f'exit code {done.returncode}'}")
-        jobs = [job for job, _ in lines]
+        jobs = list(dict.fromkeys(job for job, _ in lines))
         return Written(tuple(job for job in jobs if job not in failed), {j: failed[j] for j in jobs if j in failed})
 
     def _run(self, *command: str) -> str:

@@ -35,6 +35,16 @@ def partitions(document: Mapping[str, Any], source: str) -> tuple[PartitionSeen,
     return tuple(_partition(record) for record in _records(document, "partitions", source))
 
 
+def errors(document: Any) -> list[str]:
+    """Return what went wrong, as the document itself says."""
+    said = document.get("errors") if isinstance(document, Mapping) else None
+    return [_error(error) for error in said or () if isinstance(error, Mapping)]
+
+
+def _error(error: Mapping[str, Any]) -> str:
+    return str(error.get("error") or error.get("description") or "failed without a word")
+
+
 def number(value: Any) -> float | None:
     """Return a number in either notation; None if it is not set or infinite."""
     if isinstance(value, Mapping):
@@ -93,6 +103,7 @@ def _job(record: Mapping[str, Any], source: str) -> Job | None:
         gpus=takes.gpus,
         gpu_kind=takes.gpu_kind,
         memory=takes.memory,
+        exclusive="NONE" in _words(record.get("shared")),
         node_names=names,
         gpu_indices=_indices(names, record.get("gres_detail")),
         priority=_count(record.get("priority")),

@@ -18,6 +18,7 @@ SQUEUE_FIELDS: Final = (
     *("JobID", "ArrayJobID", "ArrayTaskID", "UserName", "Account", "Partition", "QOS", "State", "Reason"),
     *("SubmitTime", "EligibleTime", "StartTime", "TimeLimit", "NumCPUs", "NumNodes", "NumTasks"),
     *("tres-alloc", "tres-per-job", "tres-per-node", "tres-per-task", "NodeList", "PriorityLong", "Nice"),
+    "OverSubscribe",
 )
 SQUEUE_FORMAT: Final = ",".join(f"{field}:{SEPARATOR}" for field in SQUEUE_FIELDS)
 SPRIO_FORMAT: Final = "%i|%S"
@@ -107,6 +108,7 @@ def _read_job(said: Mapping[str, str], state: str) -> Job:
         gpus=takes.gpus,
         gpu_kind=takes.gpu_kind,
         memory=takes.memory,
+        exclusive=said["OverSubscribe"] == "NO",
         node_names=names,
         gpu_indices=(),
         priority=int(said["PriorityLong"]),

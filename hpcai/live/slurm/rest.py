@@ -107,13 +107,13 @@ class Rest:
     def _change(self, job: str, value: int, headers: Mapping[str, str]) -> str:
         """Change one job and return what Slurm has against it, or ''."""
         path = f"/slurm/{self._version}/job/{self._numbers.get(job, job)}"
-        errors = _errors(self._ask("POST", path, headers, json={self._how: value}))
-        if not errors:
+        reply = self._ask("POST", path, headers, json={self._how: value})
+        if not (errors := from_json.errors(reply)):
             return ""
-        # 22.05 says of every array that its change failed, and why of none.
-        if not any(error.get("error_number") for error in errors) and self._has(job, value):
+        # 22.05 says of every array that its change failed, and by no number why.
+        if not any(error.get("error_number") for error in reply["errors"]) and self._has(job, value):
             return ""
-        return str(errors[0].get("error") or errors[0].get("description") or "refused")
+        return errors[0]
 
     def _has(self, job: str, value: int) -> bool:
         listed = from_json.jobs(self._get(f"job/{job}"), f"rest {self._version}")
@@ -121,8 +121,8 @@ class Rest:
 
     def _get(self, what: str) -> Any:
         reply = self._ask("GET", f"/slurm/{self._version}/{what}", self._headers())
-        if errors := _errors(reply):
-            raise SchedulerGoneError(f"slurmrestd {self._url}: {what}: {errors[0].get('error') or errors[0]}")
+        if errors := from_json.errors(reply):
+            raise SchedulerGoneError(f"slurmrestd {self._url}: {what}: {errors[0]}")
         return reply
 
     def _served(self) -> str:
@@ -194,10 +194,6 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         return None
-
-
-def _errors(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [error for error in reply.get("errors") or () if isinstance(error, Mapping)]
 
 
 def _keys_of_a_change(spec: Mapping[str, Any], version: str) -> set[str]:

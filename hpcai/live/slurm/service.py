@@ -1,0 +1,146 @@
+"""The adapter as a service: what it is made of, its clock, its signals, its end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib.metadata import version
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from hpcai.cluster.spec import load_machine
+from hpcai.errors import InputError
+from hpcai.live.decision_log import DecisionLog
+from hpcai.live.ledger import Ledger
+from hpcai.live.ranking import load_ranker
+from hpcai.live.slurm.adapter import Adapter, Cycle
+from hpcai.live.slurm.client import SchedulerGoneError, SlurmClient
+from hpcai.live.slurm.command_line import CommandLine
+from hpcai.live.slurm.config import AdapterConfig
+from hpcai.live.slurm.history import Accounting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_say = logging.getLogger("hpcai.live")
+
+LAST_TRIES: Final = 5
+"""Times that restoring is tried at the end while Slurm does not answer."""
+
+
+def make_client(config: AdapterConfig) -> SlurmClient:
+    """Return how Slurm is talked to: its REST service where one is named, else its commands."""
+    if config.client == "rest" or (config.client == "auto" and config.url is not None):
+        from hpcai.live.slurm.rest import Rest
+
+        return Rest(
+            config.url or "",
+            how=config.how,
+            user=config.rest_user or "",
+            token_file=config.token_file,
+            timeout=config.timeout,
+        )
+    return CommandLine(how=config.how, timeout=config.timeout)
+
+
+class Service:
+    """An adapter with everything that it needs, laid out in its folder."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        """Raises InputError if the bundle, the machine or what lies in the folder cannot be used."""
+        self.config = config
+        ranker = load_ranker(config.bundle, config.digest)
+        machine = load_machine(config.machine) if config.machine is not None else None
+        try:
+            log = DecisionLog(config.log_path, config.log_bytes, config.log_files)
+        except OSError as error:
+            raise InputError(f"state {config.state}: cannot be written: {error.strerror}") from error
+        ledger = Ledger(config.ledger_path, config.how)
+        self._log, self.ledger, self.ranker = log, ledger, ranker
+        past = Accounting(config.timeout) if ranker.policy.learns else None
+        self.adapter = Adapter(config, make_client(config), ranker, log, ledger, machine=machine, past=past)
+        self._over = threading.Event()
+        self._log_start()
+
+    def _log_start(self) -> None:
+        self._log.write(
+            "start",
+            at=time.time(),
+            hpcai=version("hpcai"),
+            digest=self.ranker.bundle.digest,
+            config=self.config.model_dump(mode="json"),
+            found=list(self.ledger.before),
+        )
+        self._log.flush()
+
+    def run(self, cycles: int | None = None, told: Callable[[Cycle], None] | None = None) -> None:
+        """Go on until a signal ends it, or for ``cycles``; ``told`` is told of each.
+
+        Whatever an earlier run changed and did not put back is put back first, and at the end everything is.
+        SIGTERM and SIGINT end it; SIGUSR1 puts everything back and goes on without acting.
+        """
+        with self._signals():
+            self._restore(1)
+            try:
+                done = 0
+                while not self._over.is_set() and (cycles is None or done < cycles):
+                    begun = time.monotonic()
+                    cycle = self.adapter.cycle()
+                    done += 1
+                    if told is not None:
+                        told(cycle)
+                    if cycles is None or done < cycles:
+                        self._over.wait(max(self.config.interval - (time.monotonic() - begun), 0.0))
+            finally:
+                self._restore(LAST_TRIES)
+                self._log.write("stop", at=time.time(), left=list(self.ledger.before))
+                self._log.flush()
+                self._log.close()
+
+    def _restore(self, tries: int) -> None:
+        for remaining in range(tries - 1, -1, -1):
+            try:
+                self.adapter.restore()
+                return
+            except SchedulerGoneError as error:
+                _say.warning("values cannot be put back: %s; the ledger keeps them", error)
+                if remaining:
+                    time.sleep(1.0)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Take the signals, if this is the main thread, which alone may."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def end(number: int, frame: FrameType | None) -> None:
+            self._over.set()
+
+        def kill(number: int, frame: FrameType | None) -> None:
+            self.adapter.killed = True
+
+        taken = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGUSR1: kill}
+        before = {number: signal.signal(number, handler) for number, handler in taken.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def restore(config: AdapterConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Put back everything that the ledger in the folder knows of; return the ids of those put back and those not.
+
+    Raises SchedulerGoneError if Slurm does not answer.
+    """
+    ledger = Ledger(config.ledger_path, config.how)
+    if not ledger.before:
+        return (), ()
+    done = make_client(config).write(ledger.before)
+    ledger.forget(done.accepted)
+    return done.accepted, tuple(ledger.before)
