@@ -8,7 +8,7 @@
 # and a deb-src line for bookworm; --install-packages (as root) sees to both.
 set -euo pipefail
 
-PACKAGES=(golang-go etcd-server dpkg-dev openssl)
+PACKAGES=(golang-go golang-github-modern-go-reflect2-dev etcd-server dpkg-dev openssl)
 DIR=${1:?usage: build-kubernetes.sh DIR [--install-packages]}
 mkdir -p "$DIR/bin"
 DIR=$(cd "$DIR" && pwd)
@@ -34,6 +34,9 @@ if [ ! -d "$SOURCE" ]; then
   mv "$SOURCE.part" "$SOURCE"
 fi
 cd "$SOURCE"
+
+# The tree's own reflect2 does not know how Go walks maps since 1.18: a custom resource would end kube-apiserver.
+cp /usr/share/gocode/src/github.com/modern-go/reflect2/*.go vendor/github.com/modern-go/reflect2/
 
 build() { go build -o "$DIR/bin/$1" "k8s.io/kubernetes/$2"; }
 

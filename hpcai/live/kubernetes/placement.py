@@ -61,7 +61,8 @@ class Mates:
     left: int  # how many have no node yet, this pod included
 
 
-Score = Callable[[Room, Floats, Mates], Floats]
+Score = Callable[[Room, Floats, Mates, Mask], Floats]
+"""From room, request, the gang's other pods and the nodes that come into question (nodes,) to 0..1 for each node."""
 
 
 def empty_room(nodes: Sequence[Node], keys: Keys, others: Sequence[str] = ()) -> Room:
@@ -91,35 +92,43 @@ def fits(free: Floats, request: Floats) -> Mask:
     return enough
 
 
-def best_fit(room: Room, request: Floats, mates: Mates) -> Floats:
+def best_fit(room: Room, request: Floats, mates: Mates, possible: Mask) -> Floats:
     """Return 0..1, most where least is left: of the GPUs if the pod wants any, else of CPUs and memory.
 
     A pod without GPUs goes to nodes without GPUs first.
     """
-    del mates
+    del mates, possible
     return _kept_apart(room, request, _used_after(room, request))
 
 
-def spread(room: Room, request: Floats, mates: Mates) -> Floats:
+def spread(room: Room, request: Floats, mates: Mates, possible: Mask) -> Floats:
     """Return 0..1, most where most is left; a pod without GPUs goes to nodes without GPUs first."""
-    del mates
+    del mates, possible
     return _kept_apart(room, request, 1.0 - _used_after(room, request))
 
 
-def topology(room: Room, request: Floats, mates: Mates) -> Floats:
-    """Return 0..1, most near the rest of the gang, or where the whole of it finds room; ties by best fit.
+def topology(room: Room, request: Floats, mates: Mates, possible: Mask) -> Floats:
+    """Return 0..1, most near the rest of the gang; ties by best fit.
 
     Nearness counts the levels of the network (the node itself, then ``domains``) that a node shares with each mate.
+    A gang that has no node yet gathers around the one in whose neighbourhood most of it finds room: the same one for
+    each of its pods, for the next is asked about before the last one is seen on its node.
     """
-    packed = best_fit(room, request, mates)
-    if mates.left <= 1 and not mates.placed.any():
+    packed = best_fit(room, request, mates, possible)
+    placed = mates.placed
+    if mates.left <= 1 and not placed.any():
         return packed
-    if mates.placed.any():
-        near = _by_level(room, mates.placed) / mates.placed.sum()
-    else:
-        near = np.minimum(_by_level(room, _copies(room, request)) / mates.left, 1.0)
-    scores: Floats = (1.0 - _TIE) * near.mean(axis=1) + _TIE * packed
-    return scores
+    if not placed.any():
+        copies = np.where(possible, _copies(room, request), 0.0)
+        around = np.minimum(_by_level(room, copies) / mates.left, 1.0).mean(axis=1)
+        centre = np.where(copies > 0, _mixed(around, packed), -1.0).argmax()
+        placed = (np.arange(len(room.nodes)) == centre).astype(np.float64)
+    near = _by_level(room, placed) / placed.sum()
+    return _mixed(near.mean(axis=1), packed)
+
+
+def _mixed(near: Floats, packed: Floats) -> Floats:
+    return (1.0 - _TIE) * near + _TIE * packed
 
 
 SCORES: Final[Mapping[str, Score]] = {"best-fit": best_fit, "spread": spread, "topology": topology}

@@ -84,7 +84,7 @@ class Planner:
             possible = fits(room.free, request) & self._mask(pod.needs)
             if not possible.any():
                 return None
-            scores = self._score(room, request, Mates(placed, len(by_size) - k))
+            scores = self._score(room, request, Mates(placed, len(by_size) - k), possible)
             row = int(np.where(possible, scores, -1.0).argmax())
             room.free[row] -= request
             placed[row] += bool(pod.gang)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from hpcai.live.kubernetes.objects import NOT_UNDERSTOOD, Pod, pod_of
 from hpcai.live.kubernetes.placement import Score, fits
 from hpcai.live.kubernetes.view import ClusterView
@@ -74,9 +76,11 @@ def prioritizer(score: Score) -> Answer:
     def prioritize(view: ClusterView, arguments: Arguments) -> list[dict[str, Any]]:
         """Return a score for each node; 0 for one that is not known."""
         pod, asked = _pod(view, arguments), Candidates.of(arguments)
-        scores = score(view.room, view.room.row(pod.amounts), view.mates(pod))
-        whole = (scores * HIGHEST).round().astype(int).tolist()
         rows = view.rows(asked.names)
+        possible = np.zeros(len(view.room.nodes), dtype=bool)
+        possible[[row for row in rows if row >= 0]] = True
+        scores = score(view.room, view.room.row(pod.amounts), view.mates(pod), possible)
+        whole = (scores * HIGHEST).round().astype(int).tolist()
         return [{"Host": n, "Score": whole[row] if row >= 0 else 0} for n, row in zip(asked.names, rows, strict=True)]
 
     return prioritize
