@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -330,6 +331,23 @@ def test_the_server_outlives_whatever_is_sent_and_delays_nothing() -> None:
                 other.sendall(raw)
         assert client.post("/filter", content=NESTED).status_code == 400
         assert client.post("/prioritize", json=SAMPLE).status_code == 200
+
+
+def test_who_does_not_finish_a_head_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpcai.live.kubernetes.punctual.PATIENCE", 0.05)
+    begun, whole = b"POST /filter HT", b"GET /filter HTTP/1.1\r\nHost: x\r\n\r\n"
+    with _serving(_view()) as (port, _, _):
+        for sent in (b"", begun, whole + begun):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                connection.sendall(sent)
+                with contextlib.suppress(ConnectionResetError):
+                    while connection.recv(4096):
+                        pass
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(3):
+                assert client.post("/filter", json=SAMPLE).status_code == 200
+                time.sleep(0.2)  # who has nothing to ask may stay
+            assert len(client._transport._pool.connections) == 1  # type: ignore[attr-defined]
 
 
 def test_health_and_metrics() -> None:

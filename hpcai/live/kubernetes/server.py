@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from hpcai.errors import InputError
+from hpcai.live.kubernetes.punctual import PunctualProtocol
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,13 @@ def server(app: Starlette, listen: Listen) -> tuple[QuietServer, socket.socket]:
     """
     config = uvicorn.Config(
         app,
+        http=PunctualProtocol,
         access_log=False,
         log_level="warning",
         lifespan="off",
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=256,
+        limit_concurrency=1024,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
         ssl_certfile=listen.certificate,
