@@ -14,6 +14,7 @@ from hpcai.learning.bundling.commands import export_command
 from hpcai.learning.commands import train_app
 from hpcai.learning.sweeps.commands import sweep_app
 from hpcai.live.bundle_commands import bundle_app
+from hpcai.live.commands import live_app
 from hpcai.records.commands import trace_app
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.add_typer(trace_app, name="trace")
 app.add_typer(train_app, name="train")
 app.add_typer(sweep_app, name="sweep")
 app.add_typer(bundle_app, name="bundle")
+app.add_typer(live_app, name="live")
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 

@@ -22,7 +22,9 @@ def export_command(
     evaluation: Annotated[
         str | None, typer.Option(help="Folder of a finished evaluation to take the results from; else it is replayed.")
     ] = None,
-    windows: Annotated[str, typer.Option(help="Windows of the test part to measure it on.")] = "20x1024",
+    windows: Annotated[
+        str | None, typer.Option(help="Windows of the test part to measure it on.  [default: 20x1024]")
+    ] = None,
     rival: Annotated[str, typer.Option(help="Heuristic to measure it against.")] = "saf",
     fallback: Annotated[str, typer.Option(help="Ordering where it cannot answer.")] = "fcfs",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,

@@ -31,7 +31,7 @@ from hpcai.scheduling.outlook import VARIABLES
 
 WINDOWS: Final = 20
 LENGTH: Final = 1024
-"""Windows of the training part in which queues are recorded, and their jobs."""
+"""Windows in which queues are recorded, of the training part, and results measured, of the test part; their jobs."""
 
 _KEPT: Final = (
     "ordering", "backfill", "headroom", "predictor", "estimate", "estimate_multiplier", "parameters", "fairshare_by",
@@ -48,7 +48,7 @@ def export_policy(
     out: str | Path,
     *,
     evaluation: str | Path | None = None,
-    windows: str = "20x1024",
+    windows: str | None = None,
     rival: str = "saf",
     fallback: str = "fcfs",
     states: int = 1000,
@@ -58,7 +58,8 @@ def export_policy(
     """Write the bundle of a run folder, a named ordering or ``expr:FORMULA``, and return it as it reads again.
 
     ``evaluation`` is the folder of a finished one that the results are taken from; by default the policy and
-    ``rival`` are replayed on ``windows`` of the test part. ``states`` is how many recorded queues the graph is
+    ``rival`` are replayed on ``windows`` of the test part (20 of 1,024 jobs, or shorter ones in a short log).
+    ``states`` is how many recorded queues the graph is
     compared on. ``given`` are trace, format, machine, and for a rule backfill, estimate, predictor, seed. Raises
     InputError if something cannot be used, ExportError if the graph does not give what the policy gives.
     """
@@ -69,7 +70,11 @@ def export_policy(
     files = _files(policy)
     draft = _manifest(policy, logs, fallback)
     observed = _check(policy, logs, draft, files, states)
-    metrics = _read_metrics(evaluation, policy) if evaluation else _measure(policy, windows, rival, quiet)
+    metrics = (
+        _read_metrics(evaluation, policy)
+        if evaluation
+        else _measure(policy, windows or _fitting_windows(logs), rival, quiet)
+    )
     inputs = tuple(
         tensor.model_copy(update={"features": tuple(observed.feature(f) for f in tensor.features)})
         for tensor in draft.inputs
@@ -176,6 +181,12 @@ def _check(policy: Exportable, logs: Sequence[Log], draft: Manifest, files: dict
     if not observed.states:
         raise InputError(f"export {policy.name}: nobody ever waits in its logs, so there is no queue to check it on")
     return observed
+
+
+def _fitting_windows(logs: Sequence[Log]) -> str:
+    """Return windows of 1,024 jobs, or of a quarter of the shortest test part."""
+    shortest = min(last - first for first, last in (log.bounds("test") for log in logs))
+    return f"{WINDOWS}x{max(min(LENGTH, shortest // 4), 1)}"
 
 
 def _measure(policy: Exportable, windows: str, rival: str, quiet: bool) -> tuple[Metric, ...]:

@@ -1,0 +1,18 @@
+"""``hpcai live``: what follows exported policies on live schedulers."""
+
+from __future__ import annotations
+
+import typer
+
+from hpcai.live.kubernetes.commands import kubernetes_app
+from hpcai.live.slurm.commands import slurm_command
+
+live_app = typer.Typer(no_args_is_help=True, help="Follow an exported policy on a live scheduler, in shadow first.")
+
+live_app.command("slurm")(slurm_command)
+live_app.add_typer(kubernetes_app, name="kubernetes")
+
+
+@live_app.callback()
+def _group() -> None:
+    """Follow an exported policy on a live scheduler, in shadow first."""

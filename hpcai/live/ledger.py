@@ -1,0 +1,76 @@
+"""What was changed on the live cluster and what stood there before, on disk before it is written.
+
+A change that is not in the ledger has not been made; one that is may have been. So whoever finds a ledger, after a
+crash too, can put everything back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from hpcai.errors import InputError
+
+SCHEMA: Final = "hpcai ledger 1"
+
+
+class Ledger:
+    """Original values by job, in a file that is replaced in whole or not at all."""
+
+    def __init__(self, path: Path, how: str) -> None:
+        """Read the ledger at ``path`` if there is one, of changes of the kind ``how``.
+
+        Raises InputError if the file is none, or was kept for changes of another kind that have to be put back first.
+        """
+        self._path = path
+        self.how = how
+        self.origin: float | None = None  # Unix time of second 0
+        self.before: dict[str, int] = {}
+        if path.is_file():
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            fields = json.loads(self._path.read_text("utf-8"))
+            schema, how = fields["schema"], fields["how"]
+            before = {str(job): int(value) for job, value in fields["before"].items()}
+            self.origin = None if fields["origin"] is None else float(fields["origin"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"ledger {self._path}: cannot be read: {error}") from error
+        if schema != SCHEMA:
+            raise InputError(f"ledger {self._path}: expected schema {SCHEMA!r}, found {schema!r}")
+        if before and how != self.how:
+            raise InputError(
+                f"ledger {self._path}: holds changes of {how}, found {self.how}; put them back first: "
+                f"hpcai live slurm --restore --how {how}"
+            )
+        self.before = before
+
+    def note(self, originals: Mapping[str, int]) -> None:
+        """Remember the original values of jobs that are about to be changed; the first value of a job stays."""
+        new = {job: value for job, value in originals.items() if job not in self.before}
+        if new:
+            self.before |= new
+            self.save()
+
+    def forget(self, jobs: Iterable[str]) -> None:
+        """Forget jobs that have ended or were put back."""
+        gone = [job for job in jobs if job in self.before]
+        for job in gone:
+            del self.before[job]
+        if gone:
+            self.save()
+
+    def save(self) -> None:
+        """Write the file. Raises OSError if it cannot be written: nothing must be changed then."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_name(f".{self._path.name}.part")
+        fields = {"schema": SCHEMA, "how": self.how, "origin": self.origin, "before": self.before}
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(fields, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._path)
