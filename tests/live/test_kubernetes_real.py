@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from hpcai.learning.bundling.export import export_policy
 from hpcai.live.kubernetes.api import Api
 from hpcai.live.kubernetes.binding import BindingQueue
 from hpcai.live.kubernetes.controller import JobQueue
@@ -216,6 +217,38 @@ def test_a_gang_too_large_waits_and_those_behind_do_not_overtake_it(empty: Clust
     assert _binding(empty).written == 16
 
 
+def test_the_command_binds_a_queue_as_a_bundle_says(empty: Cluster, tmp_path: Path) -> None:
+    """Smallest area first, from an exported bundle, by the controller's own command."""
+    bundle = tmp_path / "saf.tar"
+    export_policy(
+        "saf", bundle, trace=["lublin-256.swf.gz"], estimate="requested", windows="2x64", states=20, quiet=True
+    )
+    minutes = [50, 10, 40, 20, 30]
+    for i, each in enumerate(minutes):
+        _create(empty, pod(f"m{i}", 8, spec={"activeDeadlineSeconds": 60 * each}), "learned")
+    (health,) = free_ports(1)
+    options = {
+        "--bundle": bundle,
+        "--scheduler-name": "learned",
+        "--namespace": "default",
+        "--max-writes": 3,
+        "--interval": 0.5,
+        "--server": empty.url,
+        "--token-file": empty.token_file,
+        "--certificate-authority": empty.authority,
+        "--host": "127.0.0.1",
+        "--health-port": health,
+    }
+    flags = [str(part) for pair in options.items() for part in pair]
+    log = tmp_path / "controller.log"
+    with log.open("wb") as out, running([sys.executable, "-c", COMMAND, "controller", "--verbose", *flags], out):
+        wait_until(lambda: all(empty.places().values()))
+        text = httpx.get(f"http://127.0.0.1:{health}/metrics").text
+        assert httpx.get(f"http://127.0.0.1:{health}/readyz").status_code == 200
+    assert "hpcai_controller_fallbacks_total 0.0" in text, log.read_text()
+    assert _bound_order(empty) == [f"m{i}" for i in np.argsort(minutes)]
+
+
 def test_priorities_of_workloads_are_set_and_given_back(empty: Cluster, tmp_path: Path) -> None:
     """Kueue's Workloads as the API server keeps them; Kueue itself is not there."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -241,11 +274,11 @@ def test_priorities_of_workloads_are_set_and_given_back(empty: Cluster, tmp_path
         items = empty.client.get(where).json()["items"]
         return {item["metadata"]["name"]: item["spec"]["priority"] for item in items}
 
-    assert _cycle(empty, lambda api: KueueQueue(api, Backwards(), guards, Keys())).written == 5
+    assert _cycle(empty, lambda api: KueueQueue(api, Backwards(), guards, Keys())).written == 4  # the last keeps its 3
     found = now()
     assert sorted(found, key=lambda name: -found[name]) == ["w4", "w3", "w2", "w1", "w0"]
     (tmp_path / "stop").touch()
-    assert _cycle(empty, lambda api: KueueQueue(api, Backwards(), guards, Keys())).written == 5
+    assert _cycle(empty, lambda api: KueueQueue(api, Backwards(), guards, Keys())).written == 4
     assert set(now().values()) == {3}
 
 

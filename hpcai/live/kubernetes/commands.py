@@ -102,6 +102,7 @@ def extender_command(
 @kubernetes_app.command("controller")
 def controller_command(
     bundle: Annotated[Path | None, typer.Option(help="Policy that ranks; without one the order of creation.")] = None,
+    digest: Annotated[str | None, typer.Option(help="What the bundle's digest must be.")] = None,
     mode: Annotated[
         str, typer.Option(help="bind: pods that name this scheduler; kueue: priorities of Workloads.")
     ] = "bind",
@@ -161,7 +162,7 @@ def controller_command(
     if bundle is not None:
         from hpcai.live.ranking import load_ranker
 
-        ranker = load_ranker(bundle)
+        ranker = load_ranker(bundle, digest)
     work = Binding(scheduler_name, score_named(score)) if mode == "bind" else Kueue(priority_base)
     keys = _keys(gpu_resource, gang_label, gang_size_key, domain)
     api = ApiServer.given(server, token_file, certificate_authority)
