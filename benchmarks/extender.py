@@ -1,9 +1,11 @@
 """Milliseconds of the scheduler extender's replies: a real server in a process of its own, one connection kept open.
 
-    python benchmarks/extender.py [--nodes 200] [--pods 1000] [--requests 2000] [--score topology] [--whole]
+    PYTHONPATH=. python benchmarks/extender.py [--nodes 200] [--pods 1000] [--requests 2000] [--score topology]
+                                              [--whole] [--tls]
 
 Prints one JSON line for filter and one for prioritize: median, p99 and the longest, seen from the client. ``--whole``
-sends the nodes whole, as kube-scheduler does with ``nodeCacheCapable: false``. Figures depend on the machine.
+sends the nodes whole, as kube-scheduler does with ``nodeCacheCapable: false``; ``--tls`` serves with TLS and asks for a
+token, as deploy/kubernetes does (needs openssl). Figures depend on the machine.
 """
 
 from __future__ import annotations
@@ -14,11 +16,16 @@ import http.client
 import json
 import multiprocessing
 import socket
+import ssl
+import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
-from hpcai.live.kubernetes.extender import extender_app
+from hpcai.live.kubernetes.api import TokenFile
+from hpcai.live.kubernetes.extender import Limits, extender_app
 from hpcai.live.kubernetes.metrics import ExtenderMetrics
 from hpcai.live.kubernetes.objects import Keys
 from hpcai.live.kubernetes.placement import SCORES
@@ -37,26 +44,42 @@ def known(n_nodes, n_pods):
     return nodes, pods + members
 
 
-def serve(nodes, pods, score, pipe):
+def secrets_in(folder):
+    """A certificate for this computer with its key, and a token."""
+    paths = [folder / name for name in ("tls.crt", "tls.key", "token")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", paths[1]]
+    subprocess.run([*command, "-out", paths[0]], check=True, capture_output=True)
+    paths[2].write_text("swordfish")
+    return paths
+
+
+def serve(nodes, pods, score, tls, pipe):
     """Serve on a free port, which is told through the pipe, until the process is ended."""
     view = ClusterView(Keys())
     view.replace_nodes(nodes)
     view.replace_pods(pods)
     view.lost = dict.fromkeys(view.lost, float("inf"))
-    serving, bound = server(extender_app(view, SCORES[score], ExtenderMetrics()), Listen("127.0.0.1", 0))
+    certificate, key, token = secrets_in(Path(tempfile.mkdtemp())) if tls else (None, None, None)
+    limits = Limits(TokenFile(token) if tls else None)
+    app = extender_app(view, SCORES[score], ExtenderMetrics(), limits)
+    serving, bound = server(app, Listen("127.0.0.1", 0, certificate, key))
     pipe.send(bound.getsockname()[1])
     asyncio.run(serving.serve(sockets=[bound]))
 
 
-def timed(port, verb, body, requests):
+def timed(port, verb, body, requests, tls):
     """Milliseconds of each request, the first tenth left out."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    if tls:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=ssl._create_unverified_context())
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer swordfish"}
     connection.connect()
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     took = []
     for _ in range(requests + requests // 10):
         begun = time.perf_counter()
-        connection.request("POST", f"/{verb}", body, {"Content-Type": "application/json"})
+        connection.request("POST", f"/{verb}", body, headers)
         reply = connection.getresponse()
         reply.read()
         took.append((time.perf_counter() - begun) * 1e3)
@@ -72,6 +95,7 @@ def main():
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--score", choices=sorted(SCORES), default="topology")
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--tls", action="store_true")
     given = parser.parse_args()
     nodes, pods = known(given.nodes, given.pods)
     asked = {"Pod": pods[-1], "Nodes": None, "NodeNames": [each["metadata"]["name"] for each in nodes]}
@@ -79,13 +103,22 @@ def main():
         asked |= {"Nodes": {"metadata": {}, "items": nodes}, "NodeNames": None}
     body = json.dumps(asked).encode()
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(nodes, pods, given.score, theirs))
+    process = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(nodes, pods, given.score, given.tls, theirs)
+    )
     process.start()
     try:
         port = ours.recv()
         for verb in ("filter", "prioritize"):
-            took = timed(port, verb, body, given.requests)
-            line = {"verb": verb, "nodes": given.nodes, "pods": len(pods), "score": given.score, "bytes": len(body)}
+            took = timed(port, verb, body, given.requests, given.tls)
+            line = {
+                "verb": verb,
+                "nodes": given.nodes,
+                "pods": len(pods),
+                "score": given.score,
+                "tls": given.tls,
+                "bytes": len(body),
+            }
             line |= {"median_ms": np.median(took), "p99_ms": np.percentile(took, 99), "longest_ms": took.max()}
             print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in line.items()}))
     finally:

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import itertools
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,21 @@ def test_without_a_ranking_the_order_of_creation_holds(answer: Any) -> None:
     outcome = _cycle(api, Wrong(answer))
     assert _names(api) == ["b", "a", "c"]
     assert not outcome.ranked
+
+
+def test_a_ranker_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpcai.live.kubernetes.ordering.PATIENCE", 0.05)
+    over = threading.Event()
+
+    class Slow:
+        def rank(self, state: LiveState) -> np.ndarray:
+            over.wait(10)
+            return np.arange(len(state.waiting))
+
+    api = FakeApi([pod("a", 1)], [node("n0")])
+    outcome = _cycle(api, Slow())
+    over.set()
+    assert (outcome.written, outcome.ranked) == (1, False)
 
 
 def test_shadow_writes_nothing_and_says_what_it_would(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
+from hpcai.live.guards import in_time
 from hpcai.live.kubernetes.jobs import Job
 from hpcai.live.state import LiveState, Ranker
+
+PATIENCE: Final = 30.0  # s that a ranker may take
 
 _log = logging.getLogger(__name__)
 
@@ -16,7 +20,8 @@ def ordered(
 ) -> tuple[list[Job], bool]:
     """Return the jobs, next one first, and whether it is the ranker's order.
 
-    Any error of the ranker, or of making the state, ends in the order of creation: a queue must not stand still.
+    Any error of the ranker, or of making the state, and no answer in time end in the order of creation: a queue must
+    not stand still.
     A gang of which some pods have nodes already goes before all others.
     """
     ranked = None if ranker is None or not jobs else _ranked(jobs, state, ranker)
@@ -28,7 +33,7 @@ def ordered(
 
 def _ranked(jobs: Sequence[Job], state: Callable[[], LiveState], ranker: Ranker) -> list[Job] | None:
     try:
-        order = [int(row) for row in ranker.rank(state())]
+        order = [int(row) for row in in_time(lambda: ranker.rank(state()), PATIENCE)]
         if sorted(order) != list(range(len(jobs))):
             raise ValueError(f"expected each of {len(jobs)} jobs once, found {len(order)} rows")
     except Exception as error:  # whatever a policy does wrong
