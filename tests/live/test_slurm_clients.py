@@ -198,7 +198,7 @@ def test_what_was_written_is_taken_back(gpu_slurm, how: How):
 def test_jobs_that_are_gone_do_not_stop_the_others(gpu_slurm, rest):
     submit("--nodes=4", "--exclusive")
     waiting = submit("--nodes=4", "--exclusive")
-    array = submit("--array=1-3", "--nodes=4", "--exclusive")
+    array = submit("--array=1-4", "--nodes=4", "--exclusive")
     subprocess.run(["scancel", f"{array}_2"], check=True)
     gone = submit("--hold")
     subprocess.run(["scancel", gone], check=True)

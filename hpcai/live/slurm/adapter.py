@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pandas as pd
@@ -16,6 +16,7 @@ from hpcai.live.ledger import Ledger
 from hpcai.live.ranking import BundleRanker, Judgement
 from hpcai.live.slurm.client import Job, Poll, SchedulerGoneError, SlurmClient, Written
 from hpcai.live.slurm.config import AdapterConfig
+from hpcai.live.slurm.memory import note_past, note_poll, recent
 from hpcai.live.slurm.plan import Plan, plan
 from hpcai.live.slurm.state import live_state
 from hpcai.live.state import LiveState
@@ -34,6 +35,7 @@ class Cycle:
     """What happened in one cycle. ``fallback`` is why the policy was not followed, '' if it was."""
 
     at: float
+    origin: float | None = None  # Unix time of second 0
     waiting: int = 0
     scope: int = 0
     plan: Plan | None = None
@@ -79,7 +81,7 @@ class Adapter:
             return self._end(Cycle(time.time(), fallback=str(error)), begun)
         cycle = Cycle(poll.at)
         cycle.seconds["poll"] = time.perf_counter() - begun
-        self._note(poll)
+        note_poll(self._log, poll)
         jobs = {job.id: job for job in poll.jobs if job.state == "PENDING"}
         self._ledger.forget([job for job in self._ledger.before if job not in jobs])
         try:
@@ -124,6 +126,9 @@ class Adapter:
             return f"policy: {error}" if isinstance(error, HpcaiError) else f"policy: {type(error).__name__}: {error}"
         finally:
             cycle.seconds["judge"] = time.perf_counter() - begun
+        cycle.origin = state.origin
+        if state.past is not None:
+            note_past(self._log, state.past)
         ids = state.waiting["job_id"].to_numpy()[judgement.order].tolist()
         in_scope = [jobs[job] for job in ids[: judgement.judged] if self._config.scope.holds(jobs[job])]
         cycle.waiting, cycle.scope = len(ids), len(in_scope)
@@ -136,8 +141,9 @@ class Adapter:
 
     def _ask(self, poll: Poll) -> tuple[LiveState, Judgement]:
         state = live_state(poll, self._origin(poll), self._machine)
-        if self._past is not None:
-            state = LiveState(**{**vars(state), "past": self._past.jobs(state.origin)})
+        past = self._past.jobs(state.origin) if self._past is not None else None
+        if past is not None:
+            state = replace(state, past=recent(past))
         return state, self._ranker.judge(state)
 
     def _origin(self, poll: Poll) -> float:
@@ -168,17 +174,6 @@ class Adapter:
         done = self._client.write(changes)
         cycle.written, cycle.failed = done.accepted, dict(done.failed)
         cycle.seconds["write"] = time.perf_counter() - begun
-
-    def _note(self, poll: Poll) -> None:
-        """Write what is known into the log, as far as it is new."""
-        for node in poll.nodes:
-            self._log.write_changed("node", node.name, asdict(node) | {"states": sorted(node.states)})
-        for partition in poll.partitions:
-            self._log.write_changed("partition", partition.name, asdict(partition))
-        for job in poll.jobs:
-            self._log.write_changed("job", job.id, asdict(job))
-        self._log.forget("job", {job.id for job in poll.jobs})
-        self._log.write("poll", at=poll.at, source=poll.source, jobs=[job.id for job in poll.jobs])
 
     def _end(self, cycle: Cycle, begun: float) -> Cycle:
         cycle.seconds["all"] = time.perf_counter() - begun

@@ -21,7 +21,7 @@ Form = Literal["json", "text"]
 _KEYS: Final[Mapping[How, str]] = {"site_factor": "SiteFactor", "nice": "Nice", "priority": "Priority"}
 _FOR_JOB: Final = re.compile(r"(?P<why>.*) for job (?P<job>\d+(_\d+)?)")
 _OF_TASKS: Final = re.compile(r"(?P<array>\d+)_\[?(?P<tasks>\d[\d,\-]*)(%\d+)?\]?: (?P<why>.*)")
-_NO_ANSWER: Final = re.compile(r"Unable to contact|Connection refused|connect failure|timed out|communication", re.I)
+_NO_ANSWER: Final = re.compile(r"Unable to contact|Unexpected message received|Connection refused|timed out", re.I)
 _NO_JSON: Final = re.compile(r"unrecognized option|Requested JSON|json.*(not|no|unable)|unable to (find|load)", re.I)
 _TAKEN: Final = "No error"
 
@@ -113,12 +113,12 @@ class CommandLine:
         if not lines:
             return Written(())
         done = self._start("scontrol", said="".join(f"{line}\n" for _, line in lines))
-        failed, rest = _complaints(done.stderr)
-        if rest and _NO_ANSWER.search(rest[0]):
-            raise SchedulerGoneError(f"scontrol: {rest[0]}")
+        jobs = list(dict.fromkeys(job for job, _ in lines))
+        failed, rest = _complaints(done.stderr, frozenset(jobs))
+        if silent := [why for why in (*rest, *failed.values()) if _NO_ANSWER.search(why)]:
+            raise SchedulerGoneError(f"scontrol: {silent[0]}")
         if done.returncode and not failed:
             raise SchedulerGoneError(f"scontrol: {rest[0] if rest else f'exit code {done.returncode}'}")
-        jobs = list(dict.fromkeys(job for job, _ in lines))
         return Written(tuple(job for job in jobs if job not in failed), {j: failed[j] for j in jobs if j in failed})
 
     def _run(self, *command: str) -> str:
@@ -155,10 +155,11 @@ def _parsed(text: str, command: str) -> Any:
         raise FormatError(f"{command}: not JSON: {error}") from error
 
 
-def _complaints(said: str) -> tuple[dict[str, str], list[str]]:
+def _complaints(said: str, changed: frozenset[str]) -> tuple[dict[str, str], list[str]]:
     """Return why Slurm did not take the change of which job, and the lines that are about no job.
 
-    Each task of an array may have its own answer: a change of the array is taken if one task took it.
+    Each task of an array may have its own answer: a change of the array is taken if one task took it, and has
+    nothing to do with tasks that were ``changed`` themselves.
     """
     failed: dict[str, str] = {}
     taken: set[str] = set()
@@ -168,10 +169,11 @@ def _complaints(said: str) -> tuple[dict[str, str], list[str]]:
             failed[found["job"]] = found["why"]
         elif found := _OF_TASKS.fullmatch(line):
             tasks = _slurm.node_names(f"{found['array']}_[{found['tasks']}]")
+            about = tasks if changed.issuperset(tasks) else (found["array"], *tasks)
             if found["why"] == _TAKEN:
-                taken.update((found["array"], *tasks))
+                taken.update(about)
             else:
-                failed.update(dict.fromkeys((found["array"], *tasks), found["why"]))
+                failed.update(dict.fromkeys(about, found["why"]))
         else:
             rest.append(line)
     return {job: why for job, why in failed.items() if job not in taken}, rest

@@ -49,7 +49,7 @@ def plan(jobs: Sequence[Job], now: float, config: AdapterConfig, before: dict[st
         dtype=np.int64,
     )
     eligible = np.array([_eligible(job) for job in jobs])
-    site = site_order(own, eligible).tolist()
+    site = site_order(own, eligible, np.array([job.number for job in jobs], dtype=np.int64)).tolist()
     latest = last_positions(site, now - eligible, config.longest_delay, config.farthest)
     order = bounded_order(range(len(jobs)), site, latest)
     changes = {}

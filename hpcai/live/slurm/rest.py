@@ -36,6 +36,7 @@ class Rest:
         user: str = "",
         token_file: str | Path | None = None,
         timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Ask nothing yet.
 
@@ -46,15 +47,18 @@ class Rest:
             token_file: holds the token, or SLURM_JWT=token as scontrol token prints it, and is read anew at each
                 call; None: the token is in the environment, as SLURM_JWT.
             timeout: of each request, in s.
+            transport: what carries the requests; None: what the URL says.
         """
-        transport = httpx.HTTPTransport(uds=url.removeprefix(_UNIX)) if url.startswith(_UNIX) else None
-        if transport is None and not url.startswith(("http://", "https://")):
+        if url.startswith(_UNIX):
+            base, transport = "http://localhost", transport or httpx.HTTPTransport(uds=url.removeprefix(_UNIX))
+        elif url.startswith(("http://", "https://")):
+            base = url.rstrip("/")
+        else:
             raise InputError(f"slurmrestd {url!r}: expected http://host:port or unix:/path")
         self._url = url
         self._how = how
         self._user = user or os.environ.get("USER") or "root"
         self._token_file = token_file
-        base = "http://localhost" if transport else url.rstrip("/")
         # The environment may name proxies; what Slurm listens on is not behind one.
         self._http = httpx.Client(base_url=base, transport=transport, timeout=timeout, trust_env=False)
         self._version = ""
@@ -116,8 +120,9 @@ class Rest:
         return errors[0]
 
     def _has(self, job: str, value: int) -> bool:
-        listed = from_json.jobs(self._get(f"job/{job}"), f"rest {self._version}")
-        return any(found.id == job and present_value(found, self._how) == value for found in listed)
+        array = job.partition("_")[0]
+        listed = from_json.jobs(self._get(f"job/{array}"), f"rest {self._version}")
+        return any(present_value(found, self._how) == value for found in listed if job in (found.id, found.array_id))
 
     def _get(self, what: str) -> Any:
         reply = self._ask("GET", f"/slurm/{self._version}/{what}", self._headers())

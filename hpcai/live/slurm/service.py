@@ -67,7 +67,7 @@ class Service:
         self._log_start()
 
     def _log_start(self) -> None:
-        self._log.write(
+        self._log.begin(
             "start",
             at=time.time(),
             hpcai=version("hpcai"),
