@@ -46,7 +46,7 @@ def layout(poll: Poll, machine: Machine | None = None) -> Layout:
     else:
         groups = _matching(nodes, machine)
     placed = [node for like in groups for node in like]
-    out = tuple(name for name, node in zip(machine.node_names, placed, strict=True) if node.states & TAKES_NO_JOBS)
+    out = tuple(name for name, node in zip(machine.node_names, placed, strict=True) if _is_out(node))
     if out:
         machine = _reserving(machine, Reservation(name=OUT, nodes=out))
     return Layout(machine, tuple(node.name for node in placed))
@@ -57,12 +57,16 @@ def _by_name(node: Node) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", node.name)]
 
 
+def _is_out(node: Node) -> bool:
+    return not TAKES_NO_JOBS.isdisjoint(node.states)
+
+
 def _reserving(machine: Machine, reservation: Reservation) -> Machine:
     return machine.model_copy(update={"reservations": (*machine.reservations, reservation)})
 
 
 def _without_processors(machine: Machine, nodes: Iterable[Node]) -> Machine:
-    out = sum(node.cpus for node in nodes if node.states & TAKES_NO_JOBS)
+    out = sum(node.cpus for node in nodes if _is_out(node))
     return _reserving(machine, Reservation(name=OUT, processors=min(out, machine.total_cpus))) if out else machine
 
 

@@ -30,7 +30,7 @@ def live_state(poll: Poll, origin: float, machine: Machine | None = None) -> Liv
     placed = layout(poll, machine)
     jobs = _with_memory_that_counts(poll.jobs)
     waiting = [_whole_nodes(job, placed.machine) for job in jobs if may_start(job)]
-    running = [job for job in jobs if job.state in HAS_NODES and job.start is not None]
+    running = [job for job in jobs if job.node_names and job.start is not None]
     table = _table(running, origin, placed.machine, "running", equal_shares)
     return LiveState(
         now=poll.at - origin,

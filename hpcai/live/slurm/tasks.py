@@ -66,8 +66,6 @@ def _index(job: Job, name: str, index: dict[str, int]) -> int:
 
 def _tasks(job: Job, size: int, gpu: int, nodes: Sequence[int], free: _Free) -> Iterator[tuple[int, int]]:
     """Yield node and GPU mask of each of ``size`` tasks of ``gpu`` thousandths of a GPU, node after node."""
-    if not nodes:
-        raise InputError(f"job {job.id}: is {job.state} on no node, expected a node list")
     each = -(-gpu // MILLI)  # a share of a GPU is on one
     counts = _counts(job, size, each, len(nodes))
     for i, (node, count) in enumerate(zip(nodes, counts, strict=True)):
