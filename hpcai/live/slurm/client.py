@@ -54,7 +54,7 @@ class Node:
     """A node as Slurm knows it."""
 
     name: str
-    states: tuple[str, ...]  # sorted: IDLE, MIXED, ALLOCATED, DOWN, and DRAIN, MAINTENANCE, NOT_RESPONDING and so on
+    states: frozenset[str]  # IDLE, MIXED, ALLOCATED, DOWN, and DRAIN, MAINTENANCE, NOT_RESPONDING and so on
     cpus: int
     memory: float  # bytes
     gpus: int

@@ -153,7 +153,7 @@ def _node(record: Mapping[str, Any]) -> Node:
     parts = record.get("partitions") or []
     return Node(
         name=str(record.get("name", "")),
-        states=tuple(sorted({*_words(record.get("state")), *_words(record.get("state_flags") or [])})),
+        states=frozenset(_words(record.get("state")) + _words(record.get("state_flags") or [])),
         cpus=_count(record.get("effective_cpus")) or _count(record.get("cpus")),
         memory=float(_count(record.get("real_memory")) * _MIB),
         gpus=gpus,

@@ -147,10 +147,10 @@ def _node(line: str) -> Node:
     )
 
 
-def _states(text: str) -> tuple[str, ...]:
+def _states(text: str) -> frozenset[str]:
     """Return the words of 'DOWN*+DRAIN'; a star says that the node does not respond."""
     words = {word.rstrip("*~#!%$@^-") for word in text.upper().split("+")}
-    return tuple(sorted(words | ({"NOT_RESPONDING"} if "*" in text else set())))
+    return frozenset(words | ({"NOT_RESPONDING"} if "*" in text else set()))
 
 
 def _partition(line: str) -> PartitionSeen:
