@@ -27,6 +27,7 @@ from hpcai.live.kubernetes.kueue import ORIGINAL, KueueQueue, priorities
 from hpcai.live.kubernetes.metrics import ControllerMetrics
 from hpcai.live.kubernetes.objects import Keys, node_of, pod_of, unix_time
 from hpcai.live.kubernetes.placement import SCORES
+from hpcai.live.kubernetes.warm_up import warm_up
 from hpcai.live.state import LiveState
 from hpcai.records.readers.kubernetes import effective_requests
 from hpcai.scheduling.jobs import MILLI
@@ -193,6 +194,15 @@ def test_a_ranker_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.Monk
     outcome = _cycle(api, Slow())
     over.set()
     assert (outcome.written, outcome.ranked) == (1, False)
+
+
+def test_a_ranker_is_asked_before_the_first_cycle(caplog: pytest.LogCaptureFixture) -> None:
+    ranker = ByName()
+    warm_up(ranker)
+    assert len(ranker.seen[0].waiting) == 2
+    assert len(ranker.seen[0].running) == 1
+    warm_up(Wrong(RuntimeError("no model")))
+    assert "no model" in caplog.text
 
 
 def test_shadow_writes_nothing_and_says_what_it_would(caplog: pytest.LogCaptureFixture) -> None:

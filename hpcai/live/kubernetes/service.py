@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from hpcai.live.kubernetes.api import Api, Server
@@ -15,6 +16,7 @@ from hpcai.live.kubernetes.objects import Keys
 from hpcai.live.kubernetes.placement import Score
 from hpcai.live.kubernetes.server import Listen, health_app, run, server
 from hpcai.live.kubernetes.view import ClusterView, keep
+from hpcai.live.kubernetes.warm_up import warm_up
 from hpcai.live.state import Ranker
 
 
@@ -72,4 +74,10 @@ async def serve_controller(
             queue = KueueQueue(api, ranker, guards, keys, work.base, default_limit)
         controller = Controller(queue, metrics, interval)
         health_checks = health_app(lambda: controller.ready, metrics.registry, lambda: None)
-        await run([server(health_checks, health)], controller.run())
+        await run([server(health_checks, health)], _prepared(ranker, controller))
+
+
+async def _prepared(ranker: Ranker | None, controller: Controller) -> None:
+    if ranker is not None:
+        await asyncio.to_thread(warm_up, ranker)
+    await controller.run()
