@@ -433,3 +433,29 @@ def test_tokens(monkeypatch, tmp_path):
     refused(r"token file .*/odd: no token there", token_file=tmp_path / "odd")
     with pytest.raises(InputError, match=r"slurmrestd 'ftp://x': expected http://host:port or unix:/path"):
         Rest("ftp://x")
+
+
+# ---- where tasks are
+
+
+def running(gpus: float, indices: tuple[tuple[int, ...], ...], nodes: int = 2, cpus: int = 4) -> list[tuple[int, int]]:
+    """Return the tasks of one job on the first ``nodes`` nodes of the sample, after another on GPUs 0 and 1 of n1."""
+    first = from_squeue()["559"]
+    names = ("n1", "n2", "n4")[:nodes]
+    job = replace(first, id="9", number=9, gpus=gpus, nodes=nodes, cpus=cpus, node_names=names, gpu_indices=indices)
+    state = live_state(poll_of({"559": first, "9": job} if gpus < 16 else {"9": job}), 0.0)
+    return list(dict(zip(state.running["job_id"], state.tasks, strict=True))["9"])
+
+
+def test_tasks_of_uneven_jobs_keep_every_gpu():
+    assert running(4, ((2, 3, 4), (0,))) == [(0, 0b100), (0, 0b1000), (0, 0b10000), (1, 0b1)]
+    assert running(6, ((2, 3, 4, 5), (0, 1))) == [(0, 0b1100), (0, 0b110000), (1, 0b11)]
+    assert running(16, (tuple(range(8)), tuple(range(8)))) == [(0, 0xFF), (1, 0xFF)]
+
+
+def test_tasks_of_jobs_that_slurm_says_little_of():
+    assert running(4, ()) == [(0, 0b1100), (1, 0b11)]
+    assert running(0, ()) == [(0, 0), (1, 0)]
+    assert running(1, ((5,), ())) == [(0, 1 << 5), (1, 0)]
+    assert running(1, ()) == [(0, 0b100), (1, 0b1)]
+    assert running(16, (), nodes=1) == [(0, 0xFF), (0, 0)]  # it has given a node back already

@@ -69,12 +69,12 @@ def _tasks(job: Job, size: int, gpu: int, nodes: Sequence[int], free: _Free) -> 
     each = -(-gpu // MILLI)  # a share of a GPU is on one
     counts = _counts(job, size, each, len(nodes))
     for i, (node, count) in enumerate(zip(nodes, counts, strict=True)):
-        wanted = count * each if gpu >= MILLI else min(count, 1) * each
-        gpus = list(job.gpu_indices[i]) if job.gpu_indices else free.take_any(node, wanted)
+        shared = gpu < MILLI
+        gpus = list(job.gpu_indices[i]) if job.gpu_indices else free.take_any(node, each if shared else count * each)
         for task in range(count):
-            first = task * each if gpu >= MILLI else 0
-            last = task == count - 1 and gpu >= MILLI
-            yield node, sum(1 << g for g in (gpus[first:] if last else gpus[first : first + each]))
+            first = 0 if shared else task * each
+            last = None if task == count - 1 else first + each  # no GPU of an uneven job is left out
+            yield node, sum(1 << g for g in gpus[first:last])
 
 
 def _counts(job: Job, size: int, each: int, n: int) -> list[int]:
