@@ -25,6 +25,7 @@ class DecisionLog:
         self._path, self._largest, self._files = Path(path), largest, files
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._known: dict[tuple[str, str], Record] = {}
+        self._preamble: list[tuple[str, Record]] = []
         self._file = self._open()
 
     def _open(self) -> Any:
@@ -36,15 +37,15 @@ class DecisionLog:
                 file.write(b"\n")
         return file
 
-    @property
-    def fresh(self) -> bool:
-        """Whether nothing has been said in this file, so that what a reader needs first has to be."""
-        return not self._known
-
     def write(self, kind: str, **fields: Any) -> None:
         """Append a record."""
         line = json.dumps({"kind": kind, **fields}, separators=(",", ":"), allow_nan=False)
         self._file.write(line.encode() + b"\n")
+
+    def begin(self, kind: str, **fields: Any) -> None:
+        """Append a record that every later file begins with, too."""
+        self._preamble.append((kind, fields))
+        self.write(kind, **fields)
 
     def write_changed(self, kind: str, key: str, fields: Mapping[str, Any]) -> None:
         """Append what has changed of the thing called ``key`` since it was last written."""
@@ -76,6 +77,8 @@ class DecisionLog:
         self._path.with_name(f"{self._path.name}.{self._files}").unlink(missing_ok=True)
         self._known.clear()
         self._file = self._open()
+        for kind, fields in self._preamble:
+            self.write(kind, **fields)
 
     def close(self) -> None:
         """End the log."""

@@ -19,9 +19,9 @@ LOWEST: Final = 1
 Ints = NDArray[np.int64]
 
 
-def site_order(own: Ints, eligible: NDArray[np.float64]) -> Ints:
-    """Return the jobs in the site's own order: highest priority, then who has waited longest, then as given."""
-    return np.lexsort((np.arange(len(own)), eligible, -own)).astype(np.int64)
+def site_order(own: Ints, eligible: NDArray[np.float64], number: Ints) -> Ints:
+    """Return the jobs in the site's own order: highest priority, then who has waited longest, then lowest number."""
+    return np.lexsort((number, eligible, -own)).astype(np.int64)
 
 
 def bounded_order(wanted: Sequence[int], own: Sequence[int], latest: Sequence[int]) -> list[int]:

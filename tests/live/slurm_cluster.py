@@ -56,6 +56,7 @@ class Cluster:
     ports: Ports
     bound: bool
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    controller: subprocess.Popen[bytes] | None = None
 
     @property
     def conf(self) -> Path:
@@ -76,7 +77,18 @@ class Cluster:
         """Return a token that stands for root at slurmrestd."""
         return self.run("scontrol", "token", f"lifespan={seconds}").stdout.strip().removeprefix("SLURM_JWT=")
 
-    def daemon(self, *command: str, user: str = "root", **env: str) -> None:
+    def start_controller(self) -> None:
+        """Start slurmctld, which goes on from the state that it saved."""
+        self.controller = self.daemon("/usr/sbin/slurmctld", "-D", "-f", str(self.conf))
+        self.wait_for(lambda: self.run("scontrol", "ping").returncode == 0, "slurmctld")
+
+    def stop_controller(self) -> None:
+        """End slurmctld; jobs go on."""
+        assert self.controller is not None
+        self.controller.terminate()
+        self.controller.wait(timeout=30)
+
+    def daemon(self, *command: str, user: str = "root", **env: str) -> subprocess.Popen[bytes]:
         """Start a program that stays in the foreground, and note its process id."""
         bound = ["/usr/bin/setpriv", "--pdeathsig", "KILL"] if self.bound else []
         if user != "root":
@@ -90,6 +102,7 @@ class Cluster:
         self.daemons.append(process)
         with open(self.folder / "pids", "a") as pids:
             pids.write(f"{process.pid}\n")
+        return process
 
     def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
         until = time.monotonic() + seconds
@@ -153,8 +166,7 @@ def _start(new: Cluster) -> None:
     new.wait_for(lambda: new.run("munge", "-S", sock, "-n").returncode == 0, "munged")
     if new.setup.accounting:
         _start_accounting(new)
-    new.daemon("/usr/sbin/slurmctld", "-D", "-f", conf)
-    new.wait_for(lambda: new.run("scontrol", "ping").returncode == 0, "slurmctld")
+    new.start_controller()
     for node in new.setup.node_names:
         new.daemon("/usr/sbin/slurmd", "-D", "-N", node, "-f", conf)
     new.wait_for(lambda: _states(new).count("idle") == new.setup.nodes, "the nodes")

@@ -15,7 +15,8 @@ from hpcai.live.order import bounded_order, is_in_order, last_positions, site_or
 def test_the_site_s_order():
     own = np.array([5, 9, 5, 9])
     eligible = np.array([1.0, 4.0, 0.0, 3.0])
-    assert site_order(own, eligible).tolist() == [3, 1, 2, 0]
+    assert site_order(own, eligible, np.arange(4)).tolist() == [3, 1, 2, 0]
+    assert site_order(own, np.zeros(4), np.array([8, 7, 6, 9])).tolist() == [1, 3, 2, 0]
 
 
 def test_a_job_that_has_waited_long_keeps_its_place():
