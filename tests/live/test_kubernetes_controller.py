@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcai.errors import InputError
@@ -334,7 +334,14 @@ def _order(api: FakeApi) -> list[str]:
 
 
 def test_workloads_in_scope_get_the_order_of_the_ranker_and_keep_what_they_came_with() -> None:
-    out = [_workload("x", queue="other"), _workload("in", QuotaReserved="True"), _workload("done", Finished="True")]
+    odd = _workload("odd")
+    odd["status"] = {"conditions": 7}
+    out = [
+        odd,
+        _workload("x", queue="other"),
+        _workload("in", QuotaReserved="True"),
+        _workload("done", Finished="True"),
+    ]
     api = FakeApi(
         nodes=[node(f"n{i}") for i in range(4)], workloads=[_workload("a"), _workload("b", 1), _workload("c", 2), *out]
     )
@@ -401,6 +408,7 @@ def test_shadow_leaves_workloads_alone() -> None:
     assert api.patches == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-5, 60), max_size=7), st.integers(-3, 20))
 def test_priorities_fall_and_as_few_change_as_can(now: list[int], base: int) -> None:
     found = priorities(now, base)

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcai.live.kubernetes.binding import room_left
@@ -40,6 +40,7 @@ def _planner(nodes: list[Node], bound: list[Pod], jobs: list[Job], score: str) -
     return Planner(nodes, room_left(nodes, bound, jobs, KEYS), SCORES[score])
 
 
+@settings(deadline=None)
 @given(clusters(), st.sampled_from(sorted(SCORES)))
 def test_jobs_start_whole_fit_and_delay_none_that_room_is_held_for(
     cluster: tuple[list[Job], list[Pod]], score: str
@@ -60,6 +61,7 @@ def test_jobs_start_whole_fit_and_delay_none_that_room_is_held_for(
         assert all(sum(each.amounts["nvidia.com/gpu"] for each in job.pods) > 8 for job in jobs)
 
 
+@settings(deadline=None)
 @given(clusters())
 def test_the_first_job_starts_if_it_fits(cluster: tuple[list[Job], list[Pod]]) -> None:
     jobs, bound = cluster

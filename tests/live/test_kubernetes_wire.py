@@ -334,7 +334,7 @@ def test_the_server_outlives_whatever_is_sent_and_delays_nothing() -> None:
 
 
 def test_who_does_not_finish_a_head_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpcai.live.kubernetes.punctual.PATIENCE", 0.05)
+    monkeypatch.setattr("hpcai.live.kubernetes.punctual.PATIENCE", 0.25)
     begun, whole = b"POST /filter HT", b"GET /filter HTTP/1.1\r\nHost: x\r\n\r\n"
     with _serving(_view()) as (port, _, _):
         for sent in (b"", begun, whole + begun):
@@ -346,7 +346,7 @@ def test_who_does_not_finish_a_head_is_hung_up_on(monkeypatch: pytest.MonkeyPatc
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             for _ in range(3):
                 assert client.post("/filter", json=SAMPLE).status_code == 200
-                time.sleep(0.2)  # who has nothing to ask may stay
+                time.sleep(0.6)  # who has nothing to ask may stay
             assert len(client._transport._pool.connections) == 1  # type: ignore[attr-defined]
 
 

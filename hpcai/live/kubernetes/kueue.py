@@ -68,7 +68,8 @@ class KueueQueue:
         self, scope: list[Any], pod_items: list[Any], node_items: list[Any], now: float
     ) -> tuple[Outcome, list[tuple[Job, int]]]:
         """Return the priorities to write, those of the first jobs in front."""
-        jobs: list[Job] = understood((item for item in scope if _waits(item)), lambda item: job_of(item, self._keys))
+        waiting = [item for item in scope if understood([item], _waits) == [True]]
+        jobs: list[Job] = understood(waiting, lambda item: job_of(item, self._keys))
         jobs.sort(key=lambda job: (job.created, job.name))
 
         def state() -> LiveState:
@@ -121,14 +122,13 @@ def priorities(now: Sequence[int], base: int) -> list[int]:
     those between them where a_i - i does not fall. The others are spread evenly between their neighbours.
     """
     upward = list(reversed(now))
-    found, below, under = [], 0, base
-    for place in [*_stay(upward, base), len(upward) + 1]:
-        last = place > len(upward)
-        value = under + STEP * (place - below) if last else upward[place - 1]
-        found += [
-            under + (value - under) * (k - below) // (place - below) for k in range(below + 1, place + (not last))
-        ]
-        below, under = place, value
+    found: list[int] = []
+    level = base
+    for place in _stay(upward, base):
+        gap = place - len(found)
+        found += [level + (upward[place - 1] - level) * k // gap for k in range(1, gap + 1)]
+        level = upward[place - 1]
+    found += [level + STEP * k for k in range(1, len(upward) - len(found) + 1)]
     return found[::-1]
 
 
