@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -152,6 +152,7 @@ def down(folder: Path) -> None:
             if time.monotonic() > until:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
+    _end_steps(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -223,7 +224,7 @@ def _end_jobs(folder: Path) -> None:
     env = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
 
     def run(*command: str) -> str:
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False).stdout
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=10, check=False).stdout
 
     try:
         run("scancel", "--user=root")
@@ -232,6 +233,26 @@ def _end_jobs(folder: Path) -> None:
             time.sleep(0.2)
     except subprocess.TimeoutExpired:
         pass  # the controller does not answer; it is ended next
+
+
+def _end_steps(folder: Path) -> None:
+    """Kill the jobs that go on because there was no controller any more to cancel them."""
+    for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
+        if _gone(pid, folder) or not _read(process / "cmdline").startswith(b"slurmstepd"):
+            continue
+        children = [int(child) for task in process.glob("task/*/children") for child in _read(task).split()]
+        with suppress(ProcessLookupError):
+            for child in children:
+                os.killpg(os.getpgid(child), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _noted(folder: Path) -> list[int]:

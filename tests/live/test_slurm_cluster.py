@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,27 @@ def by_hand(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
 
 
+def test_jobs_do_not_outlive_a_controller_that_is_gone(folder):
+    assert by_hand("up", folder, "--nodes", "1").returncode == 0
+    note = folder.parent / "job"
+    command = ["sbatch", "--output=/dev/null", f"--wrap=echo $$ > {note}.new; mv {note}.new {note}; sleep 600"]
+    subprocess.run(command, env=os.environ | {"SLURM_CONF": f"{folder}/slurm.conf"}, check=True)
+    wait_until(note.exists)
+    controller = int((folder / "pids").read_text().split()[1])
+    os.kill(controller, signal.SIGKILL)
+    assert by_hand("down", folder).returncode == 0
+    wait_until(lambda: has_ended(note.read_text().strip()))
+
+
+def has_ended(pid: str) -> bool:
+    """Whether a process is no more, or only waits to be looked after."""
+    path = Path(f"/proc/{pid}/cmdline")
+    try:
+        return path.read_bytes() == b""
+    except OSError:
+        return True
+
+
 def test_up_and_down(folder):
     started = by_hand("up", folder, "--nodes", "1", "--gpus", "2", "--jobcomp")
     assert started.stdout == f"export SLURM_CONF={folder}/slurm.conf\n", started.stderr
@@ -48,5 +70,5 @@ def test_up_and_down(folder):
     assert len(pids) == 3
     assert by_hand("down", folder).returncode == 0
     assert not folder.exists()
-    assert not any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids)
+    assert all(has_ended(pid) for pid in pids)
     assert "no cluster was started here" in by_hand("down", folder).stderr
