@@ -45,7 +45,6 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
         for i in range(16):
             made.add_node(node(f"gpu-{i:02d}", 8, rack=f"rack-{i // 4}"))
         yield made
-        print({program: (made.folder / f"{program}.log").stat().st_size for program in ("kube-apiserver", "etcd")})
 
 
 @pytest.fixture
