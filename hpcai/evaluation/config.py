@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
 from hpcai.evaluation.metrics import METRICS
-from hpcai.evaluation.runs import PREFIX, policy_of_run
+from hpcai.evaluation.runs import learned_policy
 from hpcai.records.splitting import Part
 from hpcai.scheduling.policy import Backfill, Estimate, Policy
 
@@ -40,11 +40,12 @@ def _comma_separated(value: Any) -> Any:
 
 
 def _policies(value: Any) -> Any:
-    """Split a list of policies, and put in place of ``run:FOLDER`` the policy that was learned there."""
-    return [
-        {"name": item} | policy_of_run(item) if isinstance(item, str) and item.startswith(PREFIX) else item
-        for item in _comma_separated(value)
-    ]
+    """Split a list of policies, and put the policies that were learned in place of ``run:`` and ``bundle:``."""
+    policies = []
+    for item in _comma_separated(value):
+        learned = learned_policy(item) if isinstance(item, str) else None
+        policies.append(item if learned is None else {"name": item} | learned)
+    return policies
 
 
 class NamedPolicy(Policy):

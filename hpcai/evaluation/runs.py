@@ -1,4 +1,4 @@
-"""The result of a training run as a policy: ``run:FOLDER`` in a list of policies."""
+"""What was learned as a policy: ``run:FOLDER`` and ``bundle:PATH`` in a list of policies."""
 
 from __future__ import annotations
 
@@ -7,14 +7,39 @@ from typing import Any, Final
 
 from hpcai.configuration import read_mapping, validated
 from hpcai.errors import InputError
+from hpcai.live.bundle import read_bundle
 from hpcai.scheduling.policy import Policy
 
 PREFIX: Final = "run:"
+BUNDLE_PREFIX: Final = "bundle:"
 POLICY_FILE: Final = "policy.yaml"
 """The file of a run folder that holds its result as a Policy."""
 NETWORK_FILE: Final = "network.npz"
 PREDICTOR_FILE: Final = "predictor.npz"
 """Files that the policy names, if it has a network or a trained predictor."""
+
+
+def learned_policy(item: str) -> dict[str, Any] | None:
+    """Return what the policy sets that ``item`` stands for; None if that is not something learned."""
+    if item.startswith(PREFIX):
+        return policy_of_run(item)
+    return policy_of_bundle(item) if item.startswith(BUNDLE_PREFIX) else None
+
+
+def policy_of_bundle(item: str) -> dict[str, Any]:
+    """Return what the policy in an exported bundle sets, for ``bundle:PATH``; ``PATH`` is a folder.
+
+    Raises InputError if it is not a bundle, or has been changed.
+    """
+    path = Path(item.removeprefix(BUNDLE_PREFIX))
+    bundle = read_bundle(path)
+    policy = validated(Policy, bundle.manifest.policy, item).model_dump(exclude_unset=True)
+    for key, name in (("network", NETWORK_FILE), ("predictor", PREDICTOR_FILE)):
+        if policy.get(key) == name:
+            if not path.is_dir():
+                raise InputError(f"{item}: its {key} is read from a folder; unpack it: tar xf {path} -C FOLDER")
+            policy[key] = str(path / name)
+    return policy
 
 
 def policy_of_run(item: str) -> dict[str, Any]:

@@ -31,12 +31,12 @@ def live_state(poll: Poll, origin: float, machine: Machine | None = None) -> Liv
     jobs = _with_memory_that_counts(poll.jobs)
     waiting = [_whole_nodes(job, placed.machine) for job in jobs if may_start(job)]
     running = [job for job in jobs if job.node_names and job.start is not None]
-    table = _table(running, origin, placed.machine, "running", equal_shares)
+    table = job_table(running, origin, placed.machine, "running", equal_shares)
     return LiveState(
         now=poll.at - origin,
         origin=origin,
         machine=placed.machine,
-        waiting=_table(waiting, origin, placed.machine, "pending", lambda job: job.nodes),
+        waiting=job_table(waiting, origin, placed.machine, "pending", lambda job: job.nodes),
         running=table,
         tasks=tasks_of(running, table, placed) if placed.machine.by_node else (),
     )
@@ -82,10 +82,10 @@ def _limit(job: Job, machine: Machine) -> float:
     return job.time_limit or most or UNLIMITED
 
 
-def _table(
+def job_table(
     jobs: Sequence[Job], origin: float, machine: Machine, status: str, nodes: Callable[[Job], int]
 ) -> pd.DataFrame:
-    """Return the canonical table of ``jobs``, in their order."""
+    """Return the canonical table of ``jobs``, in their order; ``nodes`` says how many of them a job counts as."""
 
     def each(value: Callable[[Job], Any], dtype: Any = np.float64) -> Any:
         return np.array([value(job) for job in jobs], dtype=dtype)

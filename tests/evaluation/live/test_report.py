@@ -1,0 +1,169 @@
+"""From a decision log to what happened, what was wanted, and the report of both."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from hpcai.cli import app
+from hpcai.errors import InputError
+from hpcai.evaluation.evaluate import evaluate
+from hpcai.evaluation.live.observed import observe
+from hpcai.evaluation.live.report import write_report
+from hpcai.learning.bundling.export import export_policy
+from hpcai.live.bundle import write_bundle
+from hpcai.live.decision_log import DecisionLog, read_log
+from hpcai.live.ledger import Ledger
+from hpcai.live.ranking import BundleRanker
+from hpcai.live.slurm.adapter import Adapter
+from hpcai.live.slurm.client import Job, Node, PartitionSeen, Poll
+from hpcai.live.slurm.config import make_adapter_config
+from tests.live.test_adapter import job
+
+EVERY = 10.0  # s between looks
+LONG, SHORT = 60.0, 15.0
+
+
+class Site:
+    """One node, first come first served; a job on two of its four cores, long and short ones by turns."""
+
+    how = "site_factor"
+
+    def __init__(self, count: int, begin: float) -> None:
+        self.now = begin
+        runs = [LONG if k % 2 else SHORT for k in range(count)]
+        self.runs = {str(k): run for k, run in enumerate(runs, 1)}
+        self.jobs = {
+            str(k): job(k, submit=begin, cpus=2, time_limit=60.0 if run == SHORT else 360.0, priority=1000)
+            for k, run in enumerate(runs, 1)
+        }
+
+    def poll(self) -> Poll:
+        node = Node("n1", frozenset({"IDLE"}), 4, 2.0**34, 0, "", ("main",))
+        return Poll(self.now, "fake", tuple(self.jobs.values()), (node,), (PartitionSeen("main", "n1", None, 1),))
+
+    def write(self, changes):
+        pytest.fail("shadow writes nothing")
+
+    def go_on(self) -> None:
+        for name in [name for name, each in self.jobs.items() if self._ended(each)]:
+            del self.jobs[name]
+        running = sum(each.start is not None for each in self.jobs.values())
+        for name, each in list(self.jobs.items()):
+            if each.start is None and running < 2:
+                self.jobs[name] = replace(each, state="RUNNING", reason="None", start=self.now, node_names=("n1",))
+                running += 1
+        self.now += EVERY
+
+    def _ended(self, each: Job) -> bool:
+        return each.start is not None and each.start + self.runs[each.id] <= self.now
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    out = tmp_path_factory.mktemp("bundle") / "sjf.hpcai"
+    return export_policy("sjf", out, trace=["slurm-64gpu.sacct.txt"], states=20, windows="2x40", quiet=True)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory, bundle):
+    """A log of 24 jobs, all there at once, in shadow."""
+    folder = tmp_path_factory.mktemp("log")
+    site = Site(24, time.time() - 3600)
+    config = make_adapter_config({"bundle": bundle.where, "state": str(folder), "stale": "1d", "strange": 1.0})
+    decisions = DecisionLog(config.log_path)
+    decisions.begin("start", config=config.model_dump(mode="json"))
+    adapter = Adapter(config, site, BundleRanker(bundle), decisions, Ledger(config.ledger_path, "site_factor"))
+    while site.jobs:
+        adapter.cycle()
+        site.go_on()
+    adapter.cycle()
+    decisions.close()
+    return config.log_path
+
+
+def test_what_happened(log):
+    seen = observe(read_log(log))
+    jobs = seen.trace.jobs
+    assert jobs["job_id"].tolist() == [str(k) for k in range(1, 25)]
+    runs = np.array([LONG if k % 2 else SHORT for k in range(24)])
+    assert (np.abs(jobs["run_time"] - runs) <= EVERY).all()
+    assert (jobs["start"].diff().dropna() >= 0).all()
+    assert seen.left_out == {}
+    assert seen.trace.machine.total_cpus == 4
+    assert (seen.cycles["fallback"] == "").all()
+    assert seen.cycles["waiting"].tolist() == sorted(seen.cycles["waiting"], reverse=True)
+
+
+def test_who_started_from_which_place(log):
+    """First come first served starts the first two of its own order, which the policy would mix with short ones."""
+    starts = observe(read_log(log)).starts.set_index("job")
+    assert set(starts["site_place"]) <= {1, 2}
+    assert starts.loc["1", "policy_place"] == 1
+    assert starts.loc["2", "policy_place"] == 13  # behind twelve short ones
+    assert starts.loc["3", "policy_place"] == 1
+
+
+def test_a_part_of_the_time(log):
+    whole = observe(read_log(log))
+    middle = (whole.begin + whole.end) / 2
+    late = observe(read_log(log), begin=middle)
+    assert late.begin >= middle
+    assert 0 < len(late.trace.jobs) < len(whole.trace.jobs)
+    early = observe(read_log(log), end=middle)
+    assert set(early.left_out) == {"still running", "still waiting"}
+    with pytest.raises(InputError, match="no look at Slurm in that time"):
+        observe(read_log(log), begin=whole.end + 1)
+
+
+def test_the_report(log, bundle, tmp_path):
+    done = CliRunner().invoke(
+        app, ["live", "report", str(log), "--bundle", bundle.where, "--out", str(tmp_path / "report"), "--last", "1d"]
+    )
+    assert done.exit_code == 0, done.output
+    html = (tmp_path / "report" / "report.html").read_text()
+    assert "watched and wrote nothing" in html
+    assert "the policy's first choice" not in html.partition('<p class="answer">')[0]
+    assert "What a replay makes of it" in html
+    assert (tmp_path / "report" / "counterfactual" / "report.html").is_file()
+    metrics = pd.read_csv(tmp_path / "report" / "counterfactual" / "metrics.csv")
+    slowdown = metrics[metrics["metric"] == "mean_bounded_slowdown"].set_index("policy")["value"]
+    assert slowdown["sjf"] < slowdown["fcfs"]
+    assert slowdown["fcfs"] == pytest.approx(slowdown["recorded"], rel=0.15)
+
+
+def test_few_jobs_are_not_replayed(log, bundle, tmp_path):
+    whole = observe(read_log(log))
+    path = write_report(observe(read_log(log), begin=whole.end - 30), bundle.where, tmp_path)
+    assert "Too few jobs have ended to replay them" in path.read_text()
+
+
+@pytest.mark.parametrize(("last", "message"), [("soon", "expected a time such as 24h"), ("1d", "no such file")])
+def test_bad_input_is_one_line(bundle, tmp_path, last, message):
+    words = ["live", "report", str(tmp_path / "none"), "--bundle", bundle.where, "--last", last]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code != 0
+    assert message in str(done.exception)
+
+
+def test_a_bundle_takes_part_in_an_evaluation(bundle, tmp_path):
+    done = evaluate(
+        trace="slurm-64gpu.sacct.txt", policies=["sjf", f"bundle:{bundle.where}"], windows="2x40",
+        out=tmp_path / "out", quiet=True,
+    )  # fmt: skip
+    values = done.metrics[done.metrics["metric"] == "mean_bounded_slowdown"].groupby("policy")["value"].mean()
+    assert values["sjf"] == values[f"bundle:{bundle.where}"]
+
+
+def test_an_archive_has_to_be_unpacked_for_its_files(tmp_path, bundle):
+    policy = {"ordering": "saf-predicted", "predictor": "predictor.npz"}
+    manifest = bundle.manifest.model_copy(update={"policy": policy})
+    write_bundle(tmp_path / "b.tar", manifest, bundle.files | {"predictor.npz": b""})
+    for path, message in (("none", r"no such folder or \.tar"), ("b.tar", "unpack it: tar xf")):
+        with pytest.raises(InputError, match=message):
+            evaluate(trace="slurm-64gpu.sacct.txt", policies=[f"bundle:{tmp_path / path}"], out=tmp_path / "out")
