@@ -60,7 +60,8 @@ def write_bundle(out: str | Path, manifest: Manifest, files: Mapping[str, bytes]
     Raises InputError if ``out`` is in the way or cannot be written.
     """
     path = Path(out)
-    contents = {name: data for name, data in files.items() if name != SUMS} | {MANIFEST: (manifest.model_dump_json(indent=2) + "\n").encode()}
+    contents = {name: data for name, data in files.items() if name != SUMS}
+    contents[MANIFEST] = (manifest.model_dump_json(indent=2) + "\n").encode()
     contents[SUMS] = _sums(contents)
     try:
         if path.suffix == ".tar":
