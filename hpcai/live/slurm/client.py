@@ -9,8 +9,11 @@ from typing import Literal, Protocol
 from hpcai.errors import HpcaiError
 
 How = Literal["site_factor", "nice", "priority"]
-"""What is written of a job. A site factor or a nice value moves the priority that Slurm computes, which needs
-priority/multifactor with a weight above 0; a priority replaces it until it is computed anew by ``scontrol release``.
+"""What is written of a job.
+
+A site factor or a nice value moves the priority that Slurm computes, which needs priority/multifactor with a weight
+above 0 (nice also works under priority/basic). A priority replaces what Slurm computes until ``scontrol release``,
+and takes the job's nice value away.
 """
 
 
