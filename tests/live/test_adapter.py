@@ -12,12 +12,12 @@ import pytest
 from hpcai.errors import HpcaiError, InputError
 from hpcai.live.decision_log import DecisionLog, read_log
 from hpcai.live.guards import beyond_range, in_time
-from hpcai.live.ledger import Ledger
 from hpcai.live.manifest import Feature, Manifest, Tensor
 from hpcai.live.ranking import Judgement, NoAnswerError
 from hpcai.live.slurm.adapter import Adapter
-from hpcai.live.slurm.client import Job, Node, PartitionSeen, Poll, SchedulerGoneError, Written
+from hpcai.live.slurm.client import Before, Job, Node, PartitionSeen, Poll, SchedulerGoneError, Written
 from hpcai.live.slurm.config import Scope, load_adapter_config, make_adapter_config
+from hpcai.live.slurm.ledger import Ledger
 from hpcai.scheduling.policy import Policy
 
 PLAIN = {
@@ -62,6 +62,9 @@ class FakeSlurm:
             priority = before.priority - before.site_factor + changes[name]
             self.jobs[name] = replace(before, priority=priority, site_factor=changes[name])
         return Written(tuple(taken), {name: why for name, why in self.refuses.items() if name in changes})
+
+    def put_back(self, before):
+        return self.write({name: earlier.value for name, earlier in before.items()})
 
     def order(self) -> list[str]:
         waiting = [each for each in self.jobs.values() if each.state == "PENDING"]
@@ -176,7 +179,8 @@ def test_other_kinds_of_values(tmp_path, how):
     site = Site(tmp_path, *three(nice=5), how=how)
     changes = site.adapter.cycle().plan.changes
     assert changes == ({"3": 3, "1": 7} if how == "nice" else {"3": 999, "1": 997})
-    assert site.ledger.before == ({"3": 5, "1": 5} if how == "nice" else {"3": 997, "1": 999})
+    values = {"3": 5, "1": 5} if how == "nice" else {"3": 997, "1": 999}
+    assert site.ledger.before == {name: Before(value, 5) for name, value in values.items()}
 
 
 def test_who_has_waited_too_long_keeps_its_place(tmp_path):
@@ -308,17 +312,17 @@ def test_a_ledger_that_is_none_is_refused(tmp_path, text):
 
 
 def test_a_ledger_of_another_kind_has_to_be_put_back_first(tmp_path):
-    Ledger(tmp_path / "ledger.json", "nice").note({"1": 0})
+    Ledger(tmp_path / "ledger.json", "nice").note({"1": Before(0, 0)})
     with pytest.raises(InputError, match=r"holds changes of nice, found priority; put them back first"):
         Ledger(tmp_path / "ledger.json", "priority")
-    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": 0}
+    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": Before(0, 0)}
 
 
 def test_the_first_value_stays(tmp_path):
     ledger = Ledger(tmp_path / "ledger.json", "nice")
-    ledger.note({"1": 7})
-    ledger.note({"1": 9, "2": 1})
-    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": 7, "2": 1}
+    ledger.note({"1": Before(7, 1)})
+    ledger.note({"1": Before(9, 2), "2": Before(1, 3)})
+    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": Before(7, 1), "2": Before(1, 3)}
 
 
 def test_the_log_says_what_has_changed(tmp_path):

@@ -18,10 +18,10 @@ from hpcai import read_trace, replayable
 from hpcai.cluster.spec import Machine, NodeGroup
 from hpcai.learning.bundling.export import export_policy
 from hpcai.live.decision_log import read_log
-from hpcai.live.ledger import Ledger
 from hpcai.live.ranking import load_ranker
 from hpcai.live.slurm.command_line import CommandLine
 from hpcai.live.slurm.config import make_adapter_config
+from hpcai.live.slurm.ledger import Ledger
 from hpcai.live.slurm.replay import replay_log
 from hpcai.live.slurm.service import Service, restore
 from hpcai.scheduling.policy import Policy

@@ -14,7 +14,7 @@ import pytest
 
 from hpcai.cluster import Machine
 from hpcai.errors import InputError
-from hpcai.live.slurm.client import How, SchedulerGoneError, SlurmClient, present_value
+from hpcai.live.slurm.client import Before, How, SchedulerGoneError, SlurmClient, present_value
 from hpcai.live.slurm.command_line import CommandLine
 from hpcai.live.slurm.rest import Rest
 from hpcai.live.slurm.state import live_state
@@ -189,8 +189,8 @@ def test_what_was_written_is_taken_back(gpu_slurm, how: How):
     if how == "priority":  # but it stays what was written, whatever becomes of its factors
         subprocess.run(["scontrol", "update", f"jobid={job}", "sitefactor=50"], check=True)
         assert priority_of(client, job) == before.priority
-        gone = replace(before, id="99999")
-        assert client.release([before, gone]).failed == {"99999": "Invalid job id specified"}
+        earlier = Before(before.priority, before.nice)
+        assert client.put_back({job: earlier, "99999": earlier}).failed == {"99999": "Invalid job id specified"}
         assert priority_of(client, job) == before.priority + 50
     cancel_all()
 

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import pandas as pd
 
 from hpcai.cluster.spec import Machine
-from hpcai.errors import HpcaiError
+from hpcai.errors import FormatError, HpcaiError
 from hpcai.live.decision_log import DecisionLog
 from hpcai.live.guards import beyond_range, in_time
-from hpcai.live.ledger import Ledger
 from hpcai.live.ranking import BundleRanker, Judgement
 from hpcai.live.slurm.client import Job, Poll, SchedulerGoneError, SlurmClient, Written
 from hpcai.live.slurm.config import AdapterConfig
+from hpcai.live.slurm.ledger import Ledger
 from hpcai.live.slurm.memory import note_past, note_poll, recent
 from hpcai.live.slurm.plan import Plan, plan
 from hpcai.live.slurm.state import live_state
@@ -77,7 +77,7 @@ class Adapter:
         begun = time.perf_counter()
         try:
             poll = self._client.poll()
-        except SchedulerGoneError as error:
+        except (SchedulerGoneError, FormatError) as error:
             return self._end(Cycle(time.time(), fallback=str(error)), begun)
         cycle = Cycle(poll.at)
         cycle.seconds["poll"] = time.perf_counter() - begun
@@ -102,7 +102,7 @@ class Adapter:
         """
         if not self.acts or not self._ledger.before:
             return ()
-        done: Written = self._client.write(self._ledger.before)
+        done: Written = self._client.put_back(self._ledger.before)
         self._ledger.forget(done.accepted)  # others have ended, which the next poll tells, or are tried again
         self._log.write("restored", at=time.time(), jobs=list(done.accepted))
         self._log.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from hpcai.errors import HpcaiError
 
@@ -94,6 +94,13 @@ class Written:
     failed: Mapping[str, str] = field(default_factory=dict)  # job id: reason
 
 
+class Before(NamedTuple):
+    """What stood there before a job was changed: the value that was written over, and its nice value."""
+
+    value: int
+    nice: int
+
+
 class SlurmClient(Protocol):
     """A way to talk to Slurm."""
 
@@ -108,6 +115,10 @@ class SlurmClient(Protocol):
 
     def write(self, changes: Mapping[str, int]) -> Written:
         """Give each job (by its id) a value of ``how``. Raises SchedulerGoneError if there is no answer."""
+        ...
+
+    def put_back(self, before: Mapping[str, Before]) -> Written:
+        """Give each job what it had before. Raises SchedulerGoneError if there is no answer."""
         ...
 
 

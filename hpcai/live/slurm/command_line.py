@@ -7,13 +7,13 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from hpcai.errors import FormatError, InputError
 from hpcai.live.slurm import from_json, from_text
 from hpcai.live.slurm.changes import in_order
-from hpcai.live.slurm.client import How, Job, Poll, SchedulerGoneError, Written
+from hpcai.live.slurm.client import Before, How, Job, Poll, SchedulerGoneError, Written
 from hpcai.records.readers import _slurm
 
 Form = Literal["json", "text"]
@@ -69,16 +69,22 @@ class CommandLine:
         key = _KEYS[self._how]
         return self._tell([(job, f"update JobId={job} {key}={value}") for job, value in in_order(changes, self._how)])
 
-    def release(self, jobs: Iterable[Job]) -> Written:
-        """Let Slurm compute the priority of jobs again, which one written by hand has put an end to.
+    def put_back(self, before: Mapping[str, Before]) -> Written:
+        """Give each job what it had before. Raises SchedulerGoneError if there is no answer.
 
-        ``jobs`` are as they were before: writing a priority also takes their nice value away, which they get back.
-        Only under priority/multifactor: priority/basic puts them at the end of the queue.
+        A priority written by hand is never computed again, and took the nice value away; under priority/multifactor
+        such jobs are released, which ends that, and get their nice values. Under priority/basic a release would put
+        them at the end of the queue, so there the earlier priority is written.
         """
-        before = {job.id: job for job in jobs}
+        if self._how != "priority" or not self._computes_priorities():
+            return self.write({job: earlier.value for job, earlier in before.items()})
         lines = [(job, f"release {job}") for job, _ in in_order(dict.fromkeys(before, 1), "priority")]
-        nice = {job.id: job.nice for job in before.values() if job.nice}
+        nice = {job: earlier.nice for job, earlier in before.items() if earlier.nice}
         return self._tell(lines + [(job, f"update JobId={job} Nice={value}") for job, value in in_order(nice, "nice")])
+
+    def _computes_priorities(self) -> bool:
+        config = self._run("scontrol", "show", "config")
+        return re.search(r"^PriorityType\s*=\s*priority/multifactor", config, re.M) is not None
 
     def _jobs(self) -> tuple[Job, ...]:
         if self._form != "text":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hpcai.live.order import bounded_order, is_in_order, last_positions, site_order, target_priorities
-from hpcai.live.slurm.client import How, Job, present_value
+from hpcai.live.slurm.client import Before, How, Job, present_value
 from hpcai.live.slurm.config import AdapterConfig
 
 
@@ -18,14 +18,14 @@ class Plan:
 
     ``site`` is the order that they would have without us, ``wanted`` the policy's, ``order`` the closest to it within
     the bounds; ids. ``changes`` are the values to write, most urgent first; none if Slurm has that order already.
-    ``originals`` are what stood there before.
+    ``originals`` are what those jobs had before.
     """
 
     site: tuple[str, ...]
     wanted: tuple[str, ...]
     order: tuple[str, ...]
     changes: dict[str, int]
-    originals: dict[str, int]
+    originals: dict[str, Before]
 
     @property
     def held_back(self) -> int:
@@ -34,16 +34,16 @@ class Plan:
         return sum(place[job] > position for position, job in enumerate(self.order))
 
 
-def plan(jobs: Sequence[Job], now: float, config: AdapterConfig, before: dict[str, int]) -> Plan:
+def plan(jobs: Sequence[Job], now: float, config: AdapterConfig, before: Mapping[str, Before]) -> Plan:
     """Return the plan for ``jobs`` of the scope, in the policy's order; ``now`` is Unix time.
 
-    ``before`` are the original values of those that were changed.
+    ``before`` is what those had that were changed.
     """
-    originals = {job.id: before.get(job.id, present_value(job, config.how)) for job in jobs}
+    originals = {job.id: before.get(job.id) or Before(present_value(job, config.how), job.nice) for job in jobs}
     without = np.array([_priority_without(job, config.how) for job in jobs], dtype=np.int64)
     own = np.array(
         [
-            originals[job.id] if config.how == "priority" else base + _effect(originals[job.id], config.how)
+            originals[job.id].value if config.how == "priority" else base + _effect(originals[job.id].value, config.how)
             for job, base in zip(jobs, without.tolist(), strict=True)
         ],
         dtype=np.int64,

@@ -15,7 +15,7 @@ import httpx
 from hpcai.errors import InputError
 from hpcai.live.slurm import from_json
 from hpcai.live.slurm.changes import in_order
-from hpcai.live.slurm.client import How, Poll, SchedulerGoneError, Written, present_value
+from hpcai.live.slurm.client import Before, How, Poll, SchedulerGoneError, Written, present_value
 
 NEWEST: Final = 44  # of the versions v0.0.N that are tried where the service does not say what it serves
 OLDEST: Final = 36
@@ -107,6 +107,13 @@ class Rest:
             for items in (arrays, ordered[len(arrays) :]):  # a task keeps its own value only if it is written later
                 said |= dict(zip((job for job, _ in items), pool.map(change, items), strict=True))
         return Written(tuple(job for job in changes if not said[job]), {job: said[job] for job in changes if said[job]})
+
+    def put_back(self, before: Mapping[str, Before]) -> Written:
+        """Give each job what it had before. Raises SchedulerGoneError if there is no answer.
+
+        A priority stays written by hand: REST has no release.
+        """
+        return self.write({job: earlier.value for job, earlier in before.items()})
 
     def _change(self, job: str, value: int, headers: Mapping[str, str]) -> str:
         """Change one job and return what Slurm has against it, or ''."""

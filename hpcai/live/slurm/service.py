@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 from hpcai.cluster.spec import load_machine
 from hpcai.errors import InputError
 from hpcai.live.decision_log import DecisionLog
-from hpcai.live.ledger import Ledger
 from hpcai.live.ranking import load_ranker
 from hpcai.live.slurm.adapter import Adapter, Cycle
 from hpcai.live.slurm.client import SchedulerGoneError, SlurmClient
 from hpcai.live.slurm.command_line import CommandLine
 from hpcai.live.slurm.config import AdapterConfig
 from hpcai.live.slurm.history import Accounting
+from hpcai.live.slurm.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,6 +141,6 @@ def restore(config: AdapterConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
     ledger = Ledger(config.ledger_path, config.how)
     if not ledger.before:
         return (), ()
-    done = make_client(config).write(ledger.before)
+    done = make_client(config).put_back(ledger.before)
     ledger.forget(done.accepted)
     return done.accepted, tuple(ledger.before)

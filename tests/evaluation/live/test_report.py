@@ -18,11 +18,11 @@ from hpcai.evaluation.live.report import write_report
 from hpcai.learning.bundling.export import export_policy
 from hpcai.live.bundle import write_bundle
 from hpcai.live.decision_log import DecisionLog, read_log
-from hpcai.live.ledger import Ledger
 from hpcai.live.ranking import BundleRanker
 from hpcai.live.slurm.adapter import Adapter
 from hpcai.live.slurm.client import Job, Node, PartitionSeen, Poll
 from hpcai.live.slurm.config import make_adapter_config
+from hpcai.live.slurm.ledger import Ledger
 from tests.live.test_adapter import job
 
 EVERY = 10.0  # s between looks

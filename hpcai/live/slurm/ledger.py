@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from hpcai.errors import InputError
+from hpcai.live.slurm.client import Before, How
 
 SCHEMA: Final = "hpcai ledger 1"
 
@@ -20,7 +21,7 @@ SCHEMA: Final = "hpcai ledger 1"
 class Ledger:
     """Original values by job, in a file that is replaced in whole or not at all."""
 
-    def __init__(self, path: Path, how: str) -> None:
+    def __init__(self, path: Path, how: How) -> None:
         """Read the ledger at ``path`` if there is one, of changes of the kind ``how``.
 
         Raises InputError if the file is none, or was kept for changes of another kind that have to be put back first.
@@ -28,7 +29,7 @@ class Ledger:
         self._path = path
         self.how = how
         self.origin: float | None = None  # Unix time of second 0
-        self.before: dict[str, int] = {}
+        self.before: dict[str, Before] = {}
         if path.is_file():
             self._read()
 
@@ -36,7 +37,7 @@ class Ledger:
         try:
             fields = json.loads(self._path.read_text("utf-8"))
             schema, how = fields["schema"], fields["how"]
-            before = {str(job): int(value) for job, value in fields["before"].items()}
+            before = {str(job): Before(*map(int, earlier)) for job, earlier in fields["before"].items()}
             self.origin = None if fields["origin"] is None else float(fields["origin"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"ledger {self._path}: cannot be read: {error}") from error
@@ -49,9 +50,9 @@ class Ledger:
             )
         self.before = before
 
-    def note(self, originals: Mapping[str, int]) -> None:
-        """Remember the original values of jobs that are about to be changed; the first value of a job stays."""
-        new = {job: value for job, value in originals.items() if job not in self.before}
+    def note(self, originals: Mapping[str, Before]) -> None:
+        """Remember what jobs have that are about to be changed; what was noted first of a job stays."""
+        new = {job: earlier for job, earlier in originals.items() if job not in self.before}
         if new:
             self.before |= new
             self.save()
