@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hpcai.learning.bundling.export import export_policy
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -67,3 +69,25 @@ def test_it_works_in_a_fresh_environment_from_another_folder(wheel, tmp_path):
     evaluate = ("evaluate", "--trace", "slurm-64gpu.sacct.txt", "--policies", "fcfs,saf", "--windows", "all")
     run(bin_folder / "hpcai", *evaluate, "--no-fair-start", "--out", "out")
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_what_follows_a_policy_installs_without_what_learns_one(wheel, tmp_path):
+    """As on a login node: the light requirements, and the wheel without its own."""
+    bundle = tmp_path / "sjf.hpcai"
+    export_policy("sjf", bundle, trace=["slurm-64gpu.sacct.txt"], states=5, windows="1x40", quiet=True)
+    venv.create(tmp_path / "venv", with_pip=True)
+    pip = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet"]
+    for words in (
+        ["-c", str(ROOT / "constraints.txt"), "-r", str(ROOT / "deploy" / "requirements.txt")],
+        ["--no-deps", str(wheel)],
+    ):
+        done = subprocess.run([*pip, *words], capture_output=True, text=True, timeout=600, check=False)
+        if "Could not find a version" in done.stderr or "connection" in done.stderr.lower():
+            pytest.skip("no package index can be reached")
+        assert done.returncode == 0, done.stderr
+    hpcai = tmp_path / "venv" / "bin" / "hpcai"
+    for command in (["bundle", "verify", str(bundle)], ["live", "slurm", "--help"], ["live", "kubernetes", "--help"]):
+        done = subprocess.run([hpcai, *command], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+    listed = subprocess.run([*pip[:3], "list"], capture_output=True, text=True, timeout=60, check=True).stdout.lower()
+    assert not {"torch", "stable_baselines3", "optuna", "gymnasium"} & {line.split()[0] for line in listed.splitlines()}

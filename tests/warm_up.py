@@ -13,6 +13,7 @@ import numpy as np
 
 from hpcai.cluster import Machine
 from hpcai.scheduling.jobs import replayable
+from hpcai.scheduling.outlook import outlook
 from hpcai.scheduling.policy import Policy
 from hpcai.simulation import replay
 from hpcai.simulation.batch import advance, make_seen, stack
@@ -24,7 +25,7 @@ KINDS = (("nodes", "tsafrir"), ("processors", "tsafrir"), ("nodes", "none"), ("p
 
 
 def compile_kind(kind: tuple[str, str]) -> None:
-    """Run both clocks and an episode once on one kind of machine, with or without a predictor."""
+    """Run both clocks, an episode and a look at a live queue on a kind of machine, with or without a predictor."""
     machine_kind, predictor = kind
     rng = np.random.default_rng(0)
     machine = SMALL_CLUSTER if machine_kind == "nodes" else Machine.by_processors(16)
@@ -37,6 +38,7 @@ def compile_kind(kind: tuple[str, str]) -> None:
         replay(jobs, machine, policy, engine=engine)
     episodes = Episodes(jobs, machine, Setting(policy, window=8), length=len(jobs))
     advance(stack(episodes, 1), episodes.pool, np.array([LOAD]), np.array([0]), make_seen(1, 8), 0, 1)
+    outlook(jobs, jobs.iloc[:0], machine, policy, float(jobs["submit"].max()))
     if kind == ("processors", "none"):  # the search of formulas
         Rollouts(jobs, machine, policy, len(jobs)).waits(policy, np.array([0]))
 
