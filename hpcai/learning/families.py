@@ -9,12 +9,15 @@ short ones, half of it beside those of ``10 ** border`` seconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
+from hpcai.scheduling.headroom import check_headroom
 from hpcai.scheduling.policy import Policy
 
 
@@ -157,13 +160,22 @@ FAMILIES: Final = (
 )
 
 
-def families_for(policy: Policy, chosen: tuple[str, ...] = ()) -> tuple[Family, ...]:
-    """Return the families to tune: those ``chosen``, else all; by predicted run times only if there is a predictor.
+def families_for(policy: Policy, chosen: tuple[str, ...] = (), machines: Sequence[Machine] = ()) -> tuple[Family, ...]:
+    """Return the families to tune: those ``chosen``, else all that can be replayed on every one of ``machines``.
 
-    Raises InputError if one is chosen that there is not.
+    Those by predicted run times need a predictor. Raises InputError if one is chosen that there is not, or that cannot
+    be replayed.
     """
     able = {family.name: family for family in FAMILIES if policy.learns or not family.predicts}
     for name in chosen:
         if name not in able:
             raise InputError(f"family {name!r}: expected one of {', '.join(able)}")
+    for machine in machines:
+        for name in [name for name, family in able.items() if family.headroom]:
+            try:
+                check_headroom(machine, policy.backfill == "conservative" or bool(machine.reservations))
+            except InputError:
+                if name in chosen:
+                    raise
+                del able[name]
     return tuple(able[name] for name in chosen or (name for name in able if not able[name].asked_for))

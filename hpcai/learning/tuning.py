@@ -86,7 +86,7 @@ class Competition:
     def __init__(self, logs: Sequence[Log], config: TrainingConfig) -> None:
         """Raises InputError if a family is chosen that there is not, or if the logs cannot be played."""
         self._config = config
-        self._families = families_for(config.base_policy, config.families)
+        self._families = families_for(config.base_policy, config.families, [log.machine for log in logs])
         if config.begin is not None:
             weights = weights_of_run(config.begin)
             self._families = tuple(family.beginning_at(weights) for family in self._families)

@@ -158,7 +158,9 @@ def test_the_loop_is_closed(gpu_slurm, tmp_path):
     recorded, left_out = replayable(trace.jobs, Machine(name="private", groups=(group,)))
     assert not left_out
     assert len(recorded) == len(jobs) + 1  # and what took every GPU
-    again = replay(recorded.reset_index(drop=True), Machine(name="private", groups=(group,)), Policy()).table
+    again = replay(
+        recorded.reset_index(drop=True), Machine(name="private", groups=(group,)), Policy(backfill="conservative")
+    ).table
     late = recorded["start"].to_numpy() - again["start"].to_numpy()
     makespan = float(recorded["end"].max() - recorded["start"].min())
     print(f"starts are {np.mean(np.abs(late)):.2f} s from Slurm's on average, of {makespan:.0f} s")
