@@ -10,8 +10,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcai.errors import HpcaiError
 from hpcai.live.manifest import Feature, Manifest
-from hpcai.live.ranking import NoAnswerError
+from hpcai.live.ranking import BundleRanker, Judgement, NoAnswerError
+from hpcai.live.state import LiveState
 
 MARGIN: Final = 0.05
 """Of the range of a feature, within which a value is none of those beyond it."""
@@ -34,6 +36,36 @@ def beyond_range(manifest: Manifest, seen: Mapping[str, NDArray[np.floating[Any]
             shares[name] = round(float(beyond.mean()), 4)
             strange |= beyond
     return (float(strange.mean()) if jobs else 0.0), shares
+
+
+class UnlikeTrainingError(HpcaiError):
+    """Too much of a queue is beyond the range in which a policy learned."""
+
+
+def check_range(manifest: Manifest, judgement: Judgement, most: float) -> dict[str, float]:
+    """Return the share of jobs beyond the range of each feature that has any.
+
+    Raises UnlikeTrainingError if more than ``most`` (0..1) of the jobs are beyond one.
+    """
+    share, by_feature = beyond_range(manifest, judgement.seen)
+    if share > most:
+        worst = max(by_feature, key=lambda name: by_feature[name])
+        raise UnlikeTrainingError(f"{share:.0%} of the queue is unlike the training, most of all by {worst}")
+    return by_feature
+
+
+class RangeGuard:
+    """A bundle's policy that gives no order to a queue that is unlike its training."""
+
+    def __init__(self, ranker: BundleRanker, most: float) -> None:
+        """``most`` is the share of the jobs (0..1) that may be beyond the range of a feature."""
+        self._ranker, self._most = ranker, most
+
+    def rank(self, state: LiveState) -> NDArray[np.int64]:
+        """Return all rows of ``state.waiting``, the one to start first in front. Raises UnlikeTrainingError."""
+        judgement = self._ranker.judge(state)
+        check_range(self._ranker.bundle.manifest, judgement, self._most)
+        return judgement.order
 
 
 def _beyond(feature: Feature, values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:

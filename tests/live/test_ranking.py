@@ -16,6 +16,7 @@ from hpcai.learning.bundling.source import exportable
 from hpcai.learning.logs import read_logs
 from hpcai.learning.runtime import train_runtime
 from hpcai.live.bundle import MODEL_CARD, POLICY, write_bundle
+from hpcai.live.guards import RangeGuard, UnlikeTrainingError
 from hpcai.live.manifest import Manifest
 from hpcai.live.ranking import BundleRanker, NoAnswerError
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
@@ -142,3 +143,11 @@ def test_scores_that_are_no_numbers_are_no_answer(tmp_path):
     ranker = bundle_of(network, tmp_path / "b")
     with pytest.raises(NoAnswerError, match="scores are not numbers"):
         ranker.judge(gpu_states()[0])
+
+
+def test_a_queue_unlike_the_training_gets_no_order(predicted):
+    ranker, state = BundleRanker(predicted), gpu_states()[5]
+    assert RangeGuard(ranker, 0.25).rank(state).tolist() == ranker.rank(state).tolist()
+    shares = state.waiting.assign(gpus=0.1)  # it learned of whole GPUs alone
+    with pytest.raises(UnlikeTrainingError, match="100% of the queue is unlike the training, most of all by size"):
+        RangeGuard(ranker, 0.25).rank(replace(state, waiting=shares))

@@ -116,6 +116,12 @@ def controller_command(
     kill_switch: Annotated[
         Path | None, typer.Option(help="While this file exists: order of creation, priorities of Kueue as they were.")
     ] = None,
+    strange: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of the queue unlike the training above which the policy is not followed."
+        ),
+    ] = 0.25,
     ignore_priority: Annotated[
         bool, typer.Option("--ignore-priority", help="Rank across classes of priority, not within them.")
     ] = False,
@@ -160,9 +166,10 @@ def controller_command(
     )
     ranker = None
     if bundle is not None:
+        from hpcai.live.guards import RangeGuard
         from hpcai.live.ranking import load_ranker
 
-        ranker = load_ranker(bundle, digest)
+        ranker = RangeGuard(load_ranker(bundle, digest), strange)
     work = Binding(scheduler_name, score_named(score)) if mode == "bind" else Kueue(priority_base)
     keys = _keys(gpu_resource, gang_label, gang_size_key, domain)
     api = ApiServer.given(server, token_file, certificate_authority)

@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Any
 
+from hpcai.live.guards import UnlikeTrainingError
 from hpcai.live.kubernetes.cluster_state import live_state
 from hpcai.live.kubernetes.jobs import queue_of
 from hpcai.live.kubernetes.objects import Keys, node_of, pod_of
@@ -19,6 +20,8 @@ def warm_up(ranker: Ranker) -> None:
     begun = time.perf_counter()
     try:
         ranker.rank(_one_node())
+    except UnlikeTrainingError:  # no matter: it was asked
+        pass
     except Exception as error:  # whatever a policy does wrong
         _log.warning("the policy failed on a queue of two pods: %s: %s", type(error).__name__, error)
     _log.info("the policy was ready after %.1f s", time.perf_counter() - begun)

@@ -11,7 +11,7 @@ import pandas as pd
 from hpcai.cluster.spec import Machine
 from hpcai.errors import FormatError, HpcaiError
 from hpcai.live.decision_log import DecisionLog
-from hpcai.live.guards import beyond_range, in_time
+from hpcai.live.guards import UnlikeTrainingError, beyond_range, check_range, in_time
 from hpcai.live.ranking import BundleRanker, Judgement
 from hpcai.live.slurm.client import Job, Poll, SchedulerGoneError, SlurmClient, Written
 from hpcai.live.slurm.config import AdapterConfig
@@ -133,10 +133,11 @@ class Adapter:
         in_scope = [jobs[job] for job in ids[: judgement.judged] if self._config.scope.holds(jobs[job])]
         cycle.waiting, cycle.scope = len(ids), len(in_scope)
         cycle.plan = plan(in_scope, poll.at, self._config, self._ledger.before)
-        share, cycle.strange = beyond_range(self._ranker.bundle.manifest, judgement.seen)
-        if share > self._config.strange:
-            worst = max(cycle.strange, key=lambda name: cycle.strange[name])
-            return f"{share:.0%} of the queue is unlike the training, most of all by {worst}"
+        cycle.strange = beyond_range(self._ranker.bundle.manifest, judgement.seen)[1]
+        try:
+            check_range(self._ranker.bundle.manifest, judgement, self._config.strange)
+        except UnlikeTrainingError as error:
+            return str(error)
         return ""
 
     def _ask(self, poll: Poll) -> tuple[LiveState, Judgement]:
