@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 import pandas as pd
 
@@ -15,8 +15,9 @@ from hpcai.live.guards import UnlikeTrainingError, beyond_range, check_range, in
 from hpcai.live.ranking import BundleRanker, Judgement
 from hpcai.live.slurm.client import Job, Poll, SchedulerGoneError, SlurmClient, Written
 from hpcai.live.slurm.config import AdapterConfig
+from hpcai.live.slurm.cycle import Cycle
 from hpcai.live.slurm.ledger import Ledger
-from hpcai.live.slurm.memory import note_past, note_poll, recent
+from hpcai.live.slurm.memory import note_cycle, note_past, note_poll, recent
 from hpcai.live.slurm.plan import Plan, plan
 from hpcai.live.slurm.state import live_state
 from hpcai.live.state import LiveState
@@ -28,23 +29,6 @@ class Past(Protocol):
     def jobs(self, origin: float) -> pd.DataFrame | None:
         """Return jobs that have ended, times in s from ``origin``; None if nobody needs them."""
         ...
-
-
-@dataclass
-class Cycle:
-    """What happened in one cycle. ``fallback`` is why the policy was not followed, '' if it was."""
-
-    at: float
-    origin: float | None = None  # Unix time of second 0
-    waiting: int = 0
-    scope: int = 0
-    plan: Plan | None = None
-    fallback: str = ""
-    written: tuple[str, ...] = ()
-    failed: dict[str, str] = field(default_factory=dict)
-    restored: tuple[str, ...] = ()
-    strange: dict[str, float] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Adapter:
@@ -178,21 +162,6 @@ class Adapter:
 
     def _end(self, cycle: Cycle, begun: float) -> Cycle:
         cycle.seconds["all"] = time.perf_counter() - begun
-        self._log.write("cycle", mode=self._config.mode, digest=self._ranker.bundle.digest, **_record(cycle))
+        note_cycle(self._log, cycle, self._config.mode, self._ranker.bundle.digest, self._ledger.before)
         self._log.flush()
         return cycle
-
-
-def _record(cycle: Cycle) -> dict[str, Any]:
-    """Return a cycle as it is logged."""
-    fields = {key: value for key, value in vars(cycle).items() if key != "plan"}
-    fields["seconds"] = {name: round(value, 6) for name, value in cycle.seconds.items()}
-    if cycle.plan is not None:
-        fields |= {
-            "site": cycle.plan.site,
-            "wanted": cycle.plan.wanted,
-            "order": cycle.plan.order,
-            "changes": cycle.plan.changes,
-            "held_back": cycle.plan.held_back,
-        }
-    return fields

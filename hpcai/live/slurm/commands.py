@@ -10,8 +10,8 @@ import typer
 from hpcai.errors import InputError
 
 if TYPE_CHECKING:
-    from hpcai.live.slurm.adapter import Cycle
     from hpcai.live.slurm.config import AdapterConfig
+    from hpcai.live.slurm.cycle import Cycle
 
 _SCOPE = ("partitions", "accounts", "users")
 _SHOWN = 20  # jobs of a dry run

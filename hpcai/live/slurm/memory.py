@@ -11,7 +11,8 @@ import pandas as pd
 
 from hpcai.errors import InputError
 from hpcai.live.decision_log import DecisionLog, Record
-from hpcai.live.slurm.client import Job, Node, PartitionSeen, Poll
+from hpcai.live.slurm.client import Before, Job, Node, PartitionSeen, Poll
+from hpcai.live.slurm.cycle import Cycle
 from hpcai.records.readers._table import canonical
 from hpcai.records.schema import JOB_COLUMNS, Column
 
@@ -40,6 +41,21 @@ def note_past(log: DecisionLog, past: pd.DataFrame) -> None:
     """Write the jobs that have ended into the log, as far as they are new."""
     for row in past.to_dict("records"):
         log.write_changed("ended", row["job_id"], {str(k): None if v != v else v for k, v in row.items()})
+
+
+def note_cycle(log: DecisionLog, cycle: Cycle, mode: str, digest: str, before: Mapping[str, Before]) -> None:
+    """Write a cycle into the log; ``before`` is what the ledger knows after it."""
+    fields = {key: value for key, value in vars(cycle).items() if key != "plan"}
+    fields["seconds"] = {name: round(value, 6) for name, value in cycle.seconds.items()}
+    if cycle.plan is not None:
+        fields |= {
+            "site": cycle.plan.site,
+            "wanted": cycle.plan.wanted,
+            "order": cycle.plan.order,
+            "changes": cycle.plan.changes,
+            "held_back": cycle.plan.held_back,
+        }
+    log.write("cycle", mode=mode, digest=digest, **fields)
 
 
 def _fields(thing: Job | Node | PartitionSeen) -> dict[str, Any]:

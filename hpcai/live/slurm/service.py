@@ -16,10 +16,11 @@ from hpcai.cluster.spec import load_machine
 from hpcai.errors import InputError
 from hpcai.live.decision_log import DecisionLog
 from hpcai.live.ranking import load_ranker
-from hpcai.live.slurm.adapter import Adapter, Cycle
+from hpcai.live.slurm.adapter import Adapter
 from hpcai.live.slurm.client import SchedulerGoneError, SlurmClient
 from hpcai.live.slurm.command_line import CommandLine
 from hpcai.live.slurm.config import AdapterConfig
+from hpcai.live.slurm.cycle import Cycle
 from hpcai.live.slurm.history import Accounting
 from hpcai.live.slurm.ledger import Ledger
 
