@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from hpcai.cluster.spec import Machine
+from hpcai.cluster.spec import Machine, NodeGroup
 from hpcai.errors import FormatError
 from hpcai.records.readers._delimited import has_columns, read_table
-from hpcai.records.readers._nodes import machine_listed
 from hpcai.records.readers._source import load, text_lines
 from hpcai.records.schema import BadRows
 
@@ -43,9 +43,10 @@ def read_pods(path: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def read_nodes(path: str | Path) -> tuple[Machine, dict[str, str]]:
-    """Return the machine of the nodes in a list, like ones grouped, and the SHA-256 of the file by name.
+    """Return the machine of the nodes in a list, and the SHA-256 of the file by name.
 
-    Raises InputError if it cannot be read, FormatError if it is no list of nodes.
+    Nodes keep their order, which decides between places of like cost: a group is a run of like nodes. Raises
+    InputError if the list cannot be read, FormatError if it is no list of nodes or a row of it is wrong.
     """
     source, bad = load(Path(path)), BadRows()
     data = text_lines(source, bad)
@@ -53,7 +54,19 @@ def read_nodes(path: str | Path) -> tuple[Machine, dict[str, str]]:
         raise FormatError(f"{path}: expected a list of nodes with the columns {', '.join(_NODE)}")
     table = read_table(Path(path), data, bad, required=_NODE)
     cpus, memory, gpus = (table.number(name) for name in _NODE[1:4])
-    machine = machine_listed(source.name, cpus / 1000.0, memory * _MIB, gpus, table.known("model"))
-    if bad.total or table.wrong.any() or machine is None:
-        raise FormatError(f"{path}: expected a node with CPUs in every row")
-    return machine, source.sha256
+    whole = np.floor(cpus / 1000.0)
+    if bad.total or not ((whole > 0) & (memory > 0) & (gpus >= 0)).all():
+        raise FormatError(f"{path}: expected CPUs, memory and the number of GPUs of a node in every row")
+    rows = zip(whole.astype(int), memory, gpus.astype(int), table.known("model"), strict=True)
+    groups = tuple(
+        NodeGroup(
+            name=f"{kind or 'cpu'}-{i + 1}",
+            count=len(list(run)),
+            cpus=n_cpus,
+            memory_gib=size / 1024,
+            gpus=n_gpus,
+            gpu_kind=kind if n_gpus else "",
+        )
+        for i, ((n_cpus, size, n_gpus, kind), run) in enumerate(itertools.groupby(rows))
+    )
+    return Machine(name=source.name, groups=groups), source.sha256

@@ -27,6 +27,7 @@ FEATURES: Final = (
     "opens_node",  # 1 if the node was empty
     "remainder",  # what stays free of the GPU of a share, 0..1
     "node_gpus",  # GPUs of the node / most GPUs of a node
+    "node_cpus",  # CPUs of the node / most CPUs of a node
     "wanted_kind",  # part of the workload that asks for the node's GPU kind by name
     "dot_product",  # of what the pod needs and what was free, as in Tetris
 )
@@ -71,8 +72,9 @@ def observe(nodes: Nodes, n: int, pod: Any, mask: int, target: Any, before: floa
     out[9] = 1.0 if is_empty(nodes, n) else 0.0
     out[10] = remainder
     out[11] = nodes.gpus[n] * MILLI / most_gpu
-    out[12] = asked_for(target, nodes.kind[n])
-    out[13] = dot_product(nodes, n, pod, 1)
+    out[12] = nodes.cpus[n] / most_cpu
+    out[13] = asked_for(target, nodes.kind[n])
+    out[14] = dot_product(nodes, n, pod, 1)
 
 
 @jit

@@ -1,7 +1,9 @@
 """Placements as interchangeable costs of putting a pod on a node: lowest cost first, then lowest index.
 
-The costs of the OpenB rivals follow Weng et al. (USENIX ATC 2023, section 6.1) and their program; those of ``pack``
-and ``spread`` Kubernetes' MostAllocated and LeastAllocated. Resources of best-fit and dot-product are CPUs and GPUs.
+best-fit, dot-product, gpu-packing, gpu-clustering and fgd follow Weng et al. (USENIX ATC 2023) and their program,
+https://github.com/hkust-adsl/kubernetes-scheduler-simulator; pack and spread Kubernetes' MostAllocated and
+LeastAllocated. All of these have a whole score from 0 to 100 there, of which the cost is the negative. It matters:
+what differs by less goes to the first node. fgd-exact is fgd without that rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from hpcai.scheduling.placement.fragmentation import fragmentation
 from hpcai.scheduling.placement.nodes import Nodes, fits, free_gpu, hold_gpus, sockets_of, take
 from hpcai.scheduling.placement.pods import POD, sort_of
 
-FIRST_FIT, BEST_FIT, PACK, SPREAD, DOT_PRODUCT, GPU_PACKING, GPU_CLUSTERING, RANDOM, TOPOLOGY, FGD, LEARNED = range(11)
+FIRST_FIT, BEST_FIT, PACK, SPREAD, DOT_PRODUCT, GPU_PACKING, GPU_CLUSTERING, RANDOM, TOPOLOGY, FGD = range(10)
+FGD_EXACT, LEARNED = 10, 11
 POLICIES: Final = {
     "first-fit": FIRST_FIT,
     "best-fit": BEST_FIT,  # least left over
@@ -31,10 +34,13 @@ POLICIES: Final = {
     "gpu-clustering": GPU_CLUSTERING,  # beside pods with as many GPUs
     "random-fit": RANDOM,
     "topology-aware": TOPOLOGY,  # fewest sockets, fullest leaf switch, fullest node; gangs: see gangs.py
-    "fgd": FGD,  # fragmentation gradient descent
+    "fgd": FGD,  # fragmentation gradient descent, as a score of Kubernetes
+    "fgd-exact": FGD_EXACT,  # least growth of fragmentation, however small the difference
     "learned": LEARNED,  # weighted features
 }
-_TIER: Final = 1e3  # more than any cost within a tier
+LOOKING_AHEAD: Final = ("fgd", "fgd-exact", "learned")  # go by the workload's task classes
+TOP: Final = 100  # the highest score of a node in Kubernetes
+_TIER: Final = 1e6  # more than there are GPUs, in units of the largest node
 
 
 class Rule(NamedTuple):
@@ -61,7 +67,7 @@ def make_rule(
 
     Args:
         name: of the policy.
-        target: the workload's task classes, for fgd and learned (pods.make_target).
+        target: the workload's task classes (pods.make_target), for LOOKING_AHEAD.
         weights: of WEIGHTS by name, for learned; those not named are 0.
         seed: of random-fit.
         remember: number of pod types and nodes, if costs are to be kept between calls of :func:`choose`.
@@ -70,20 +76,21 @@ def make_rule(
     """
     if name not in POLICIES:
         raise InputError(f"placement {name!r}: expected one of {', '.join(POLICIES)}")
-    if target is None and name in ("fgd", "learned"):
+    if target is None and name in LOOKING_AHEAD:
         raise InputError(f"placement {name!r}: needs the task classes of the workload, found none")
     given = dict(weights or {})
     unknown = [weight for weight in given if weight not in WEIGHTS]
     if unknown:
         raise InputError(f"placement {name!r}: unknown weight {unknown[0]!r}; expected such as {WEIGHTS[0]!r}")
+    kept = remember if name in LOOKING_AHEAD else (0, 0)
     return Rule(
         policy=POLICIES[name],
         target=np.zeros(0, dtype=POD) if target is None else target,
         weights=np.array([given.get(weight, 0.0) for weight in WEIGHTS]),
         random=np.random.SeedSequence(seed).generate_state(1, np.uint64).astype(np.uint64),
         seen=np.zeros(len(FEATURES)),
-        cost=np.full(remember if name in ("fgd", "learned") else (0, 0), np.nan),
-        mask=np.zeros(remember if name in ("fgd", "learned") else (0, 0), dtype=np.int64),
+        cost=np.full(kept, np.nan),
+        mask=np.zeros(kept, dtype=np.int64),
     )
 
 
@@ -131,7 +138,7 @@ def choose(nodes: Nodes, pod: Any, kind: int, rule: Rule) -> tuple[int, int]:
 @jit
 def cost_on(nodes: Nodes, n: int, pod: Any, rule: Rule) -> tuple[float, int]:
     """Return the cost of ``pod`` on node ``n``, where it fits, and the bit mask of the GPUs it would have."""
-    if rule.policy == FGD or rule.policy == LEARNED:
+    if rule.policy >= FGD:
         return looked_ahead(nodes, n, pod, rule)
     mask = choose_gpus(nodes, n, pod, rule)
     return cost_with(nodes, n, pod, mask, rule), mask
@@ -189,25 +196,23 @@ def cost_with(nodes: Nodes, n: int, pod: Any, mask: int, rule: Rule) -> float:
     policy = rule.policy
     most_cpu, _, most_gpu = nodes.most
     if policy == BEST_FIT:
-        return float((nodes.cpu[n] - pod.cpu) / most_cpu + (free_gpu(nodes, n) - pod.gpu) / most_gpu)
+        left = (nodes.cpu[n] - pod.cpu) / most_cpu + (free_gpu(nodes, n) - pod.gpu) / most_gpu
+        return -float(np.floor(TOP * (1 - left / 2)))
     if policy == PACK:
-        return -allocated(nodes, n, pod)
+        return -float(np.floor(TOP * allocated(nodes, n, pod)))
     if policy == SPREAD:
-        return allocated(nodes, n, pod)
+        return -float(np.floor(TOP * (1 - allocated(nodes, n, pod))))
     if policy == DOT_PRODUCT:
-        return dot_product(nodes, n, pod, 0)
+        return -float(np.floor(TOP * (1 - dot_product(nodes, n, pod, 0) / 2)))
     if policy == GPU_PACKING:
-        return packing(nodes, n, pod, mask)
+        return -float(packing(nodes, n, pod, mask))
     if policy == GPU_CLUSTERING:
-        return clustering(nodes, n, pod)
+        return -float(clustering(nodes, n, pod))
     if policy == RANDOM:
         return uniform(rule)
     if policy == TOPOLOGY:
-        return float(
-            sockets_of(nodes, n, mask) * _TIER**2 * most_gpu
-            + nodes.leaf_gpu[nodes.leaf[n]]
-            + (free_gpu(nodes, n) + nodes.cpu[n] / most_cpu) / (2 * most_gpu)
-        )
+        own = (free_gpu(nodes, n) + nodes.cpu[n] / most_cpu) / (2 * most_gpu)
+        return float((sockets_of(nodes, n, mask) * _TIER + nodes.leaf_gpu[nodes.leaf[n]] / most_gpu) * most_gpu + own)
     return 0.0  # FIRST_FIT
 
 
@@ -223,32 +228,41 @@ def allocated(nodes: Nodes, n: int, pod: Any) -> float:
 
 
 @jit
-def packing(nodes: Nodes, n: int, pod: Any, mask: int) -> float:
-    """Return the tier and, in it: free part of the GPU in use; whole GPUs begun; GPUs of the empty node."""
+def packing(nodes: Nodes, n: int, pod: Any, mask: int) -> int:
+    """Return the score of gpu-packing, highest first.
+
+    50 to 100 on GPUs in use, by tenths of them that are free; 33 to 50 if some are idle ones of a node in use; below
+    on an idle node, the one with fewest GPUs first.
+    """
     if pod.gpu == 0:
-        return 0.0
-    idle, begun, part = 0, 0, 0
+        return 0
+    idle, begun, tenths = 0, 0, 0
     for g in range(nodes.gpus[n]):
         idle += nodes.gpu[n, g] == MILLI
         if (mask >> g) & 1:
             begun += nodes.gpu[n, g] == MILLI
-            part += nodes.gpu[n, g]
+            tenths += nodes.gpu[n, g] * TOP // MILLI
     if idle == nodes.gpus[n]:
-        return float(2 * _TIER + idle)
-    return float(_TIER + begun) if begun > 0 else part / MILLI
+        return max(TOP // 3 - idle, idle)
+    return max(TOP // 2 - begun, TOP // 3) if begun > 0 else max(TOP - tenths // 10, TOP // 2)
 
 
 @jit
-def clustering(nodes: Nodes, n: int, pod: Any) -> float:
-    """Return the tier (only its like on the node, its like too, no GPU in use, others) and, in it, the free GPUs."""
+def clustering(nodes: Nodes, n: int, pod: Any) -> int:
+    """Return the score of gpu-clustering, highest first; a pod's like are those with as many GPUs, or with a share.
+
+    By quarters of 100: only its like on the node, its like and others, no pod with a GPU, only others; within a
+    quarter the node with fewest free GPUs first.
+    """
     if pod.gpu == 0:
-        return 0.0
+        return 0
     sort, others = sort_of(pod), 0
     for c in range(1, nodes.holds.shape[1]):
         if c != sort:
             others += nodes.holds[n, c]
-    tier = (0 if nodes.holds[n, sort] > 0 else 2) + (0 if others == 0 else 1)
-    return float(tier * _TIER + free_gpu(nodes, n) / MILLI)
+    quarter = (2 if nodes.holds[n, sort] > 0 else 0) + (1 if others == 0 else 0)
+    most_gpu = int(nodes.most[2])
+    return quarter * (TOP // 4) + TOP // 4 * (most_gpu - free_gpu(nodes, n)) // most_gpu
 
 
 @jit
@@ -275,15 +289,17 @@ def looked_ahead(nodes: Nodes, n: int, pod: Any, rule: Rule) -> tuple[float, int
 
 @jit
 def cost_in_place(nodes: Nodes, n: int, pod: Any, mask: int, before: float, rule: Rule) -> float:
-    """Return the cost with ``pod`` on the GPUs ``mask``: the gradient of fragmentation, or weighted features."""
+    """Return the cost with ``pod`` on the GPUs ``mask``: the growth of fragmentation, or weighted features."""
     each = min(pod.gpu, MILLI)
     nodes.cpu[n] -= pod.cpu
     nodes.memory[n] -= pod.memory
     hold_gpus(nodes, n, mask, each)
-    if rule.policy == FGD:
+    cost = 0.0
+    if rule.policy != LEARNED:
         cost = fragmentation(nodes, n, rule.target) - before
+        if rule.policy == FGD:
+            cost = -float(np.floor(TOP / (1 + np.exp(cost))))
     else:
-        cost = 0.0
         observe(nodes, n, pod, mask, rule.target, before, rule.seen)
         first = kind_of(pod) * rule.seen.shape[0]
         for k in range(rule.seen.shape[0]):
