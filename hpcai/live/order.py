@@ -1,7 +1,8 @@
 """From the order that a policy wants to the values that are written: pure functions on arrays.
 
 The jobs of the scope trade places among themselves. Sorted by what the site would give them, the k-th highest
-priority goes to the policy's k-th job; so nobody outside the scope is overtaken, or let by, on a policy's word.
+priority goes to the policy's k-th job; so nobody outside the scope is overtaken on a policy's word. Outsiders are let
+by only where the site gives several jobs one priority, which has to be spread, downwards, for there to be an order.
 """
 
 from __future__ import annotations

@@ -179,6 +179,7 @@ def load_ranker(path: str | Path, digest: str | None = None) -> BundleRanker:
 
 
 ONE_CORE: Final = 1
+_KINDS: Final = {"float32": "float", "float64": "double"}
 
 
 def make_session(bundle: Bundle) -> onnxruntime.InferenceSession:
@@ -186,6 +187,8 @@ def make_session(bundle: Bundle) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = ONE_CORE
     options.log_severity_level = 3
+    # A small graph may be written so that folding its constants takes all memory.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(bundle.policy, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises errors of many kinds on graphs that are not its own
@@ -194,9 +197,10 @@ def make_session(bundle: Bundle) -> onnxruntime.InferenceSession:
         ("inputs", bundle.manifest.inputs, session.get_inputs()),
         ("outputs", bundle.manifest.outputs, session.get_outputs()),
     ):
-        expected, names = sorted(tensor.name for tensor in tensors), sorted(node.name for node in found)
-        if expected != names:
-            raise InputError(f"bundle {bundle.where}: policy.onnx: expected {what} {expected}, found {names}")
+        expected = sorted((tensor.name, f"tensor({_KINDS[tensor.dtype]})", len(tensor.shape)) for tensor in tensors)
+        given = sorted((node.name, node.type, len(node.shape)) for node in found)
+        if expected != given:
+            raise InputError(f"bundle {bundle.where}: policy.onnx: expected {what} {expected}, found {given}")
     return session
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from hpcai.live.manifest import Feature, Manifest, Tensor
 from hpcai.live.ranking import Judgement, NoAnswerError
 from hpcai.live.slurm.adapter import Adapter
 from hpcai.live.slurm.client import Before, Job, Node, PartitionSeen, Poll, SchedulerGoneError, Written
-from hpcai.live.slurm.config import Scope, load_adapter_config, make_adapter_config
+from hpcai.live.slurm.config import AdapterConfig, Scope, load_adapter_config, make_adapter_config
 from hpcai.live.slurm.ledger import Ledger
+from hpcai.live.slurm.service import Service, dry_run, restore
 from hpcai.scheduling.policy import Policy
 
 PLAIN = {
@@ -41,6 +44,7 @@ class FakeSlurm:
         self.jobs = {each.id: each for each in jobs}
         self.gone = False
         self.refuses: dict[str, str] = {}
+        self.pinned: set[str] = set()
         self.age = 0.0
         self.writes: list[dict[str, int]] = []
 
@@ -58,10 +62,16 @@ class FakeSlurm:
         self.writes.append(dict(changes))
         taken = [name for name in changes if name not in self.refuses and name in self.jobs]
         for name in taken:
-            before = self.jobs[name]
-            priority = before.priority - before.site_factor + changes[name]
-            self.jobs[name] = replace(before, priority=priority, site_factor=changes[name])
+            self.jobs[name] = self.changed(self.jobs[name], changes[name])
         return Written(tuple(taken), {name: why for name, why in self.refuses.items() if name in changes})
+
+    def changed(self, job: Job, value: int) -> Job:
+        """A job with another value; a priority that was set by hand takes no notice."""
+        if self.how == "priority":
+            return replace(job, priority=value)
+        moved = value - job.site_factor if self.how == "site_factor" else job.nice - value
+        priority = job.priority if job.id in self.pinned else max(job.priority + moved, 1)
+        return replace(job, priority=priority, **{self.how: value})
 
     def put_back(self, before):
         return self.write({name: earlier.value for name, earlier in before.items()})
@@ -180,7 +190,11 @@ def test_other_kinds_of_values(tmp_path, how):
     changes = site.adapter.cycle().plan.changes
     assert changes == ({"3": 3, "1": 7} if how == "nice" else {"3": 999, "1": 997})
     values = {"3": 5, "1": 5} if how == "nice" else {"3": 997, "1": 999}
-    assert site.ledger.before == {name: Before(value, 5) for name, value in values.items()}
+    assert site.ledger.before == {name: Before(value, 5, changes[name]) for name, value in values.items()}
+    assert site.slurm.order() == ["3", "2", "1"]
+    site.ranker.error = HpcaiError("no idea")
+    site.adapter.cycle()
+    assert list(site.slurm.jobs.values()) == three(nice=5)
 
 
 def test_who_has_waited_too_long_keeps_its_place(tmp_path):
@@ -210,8 +224,8 @@ def upset(site: Site, what: str, tmp_path) -> str:
         site.ranker.error = HpcaiError("no idea")
         return "policy: no idea"
     if what == "broken":
-        site.ranker.error = KeyError("wait")
-        return "policy: KeyError: 'wait'"
+        site.ranker.error = TypeError("wait")
+        return "policy: TypeError: wait"
     if what == "slow":
         site.ranker.takes = 0.5
         return "policy: the policy gave no answer in 0.2 s"
@@ -284,11 +298,15 @@ def test_a_crash_between_ledger_and_write_loses_nothing(tmp_path):
 def test_what_is_refused_is_said_and_still_known(tmp_path):
     site = Site(tmp_path, *three())
     site.slurm.refuses = {"1": "Access/permission denied"}
-    cycle = site.adapter.cycle()
-    assert cycle.failed == {"1": "Access/permission denied"}
-    assert set(site.ledger.before) == {"1", "3"}
+    assert site.adapter.cycle().failed == site.slurm.refuses
+    site.slurm.refuses = {}
+    site.adapter.cycle()
+    site.slurm.refuses = {"1": "Access/permission denied"}
     site.adapter.restore()
     assert set(site.ledger.before) == {"1"}
+    site.slurm.refuses = {}
+    site.adapter.restore()
+    assert list(site.slurm.jobs.values()) == three()
 
 
 def test_jobs_that_have_ended_are_forgotten(tmp_path):
@@ -297,6 +315,113 @@ def test_jobs_that_have_ended_are_forgotten(tmp_path):
     del site.slurm.jobs["3"]
     site.adapter.cycle()
     assert set(site.ledger.before) == {"1"}
+
+
+def test_a_job_that_takes_no_notice_is_left_alone(tmp_path):
+    """Its values would run away, and the others would overtake an outsider."""
+    jobs = [job(1, priority=5000), job(2, priority=998), job(3, priority=997), job(9, priority=20000, account="other")]
+    site = Site(tmp_path, *jobs, scope={"accounts": "physics"})
+    site.slurm.pinned = {"1"}
+    for _ in range(8):
+        cycle = site.adapter.cycle()
+    assert cycle.immovable == ("1",)
+    assert cycle.fallback == ""
+    assert site.slurm.order() == ["9", "1", "3", "2"]
+    assert site.slurm.jobs["1"] == jobs[0]
+
+
+@pytest.mark.parametrize("priority", [1, 1000])
+def test_where_nothing_moves_it_says_so(tmp_path, priority):
+    """All priorities cut off at 1, or none that is computed from factors."""
+    site = Site(tmp_path, *[job(k, priority=priority) for k in (1, 2, 3)])
+    site.slurm.pinned = {"1", "2", "3"}
+    for _ in range(4):
+        cycle = site.adapter.cycle()
+    assert cycle.fallback.startswith("nothing written as site_factor moves the scope")
+    assert all(each.site_factor == 0 for each in site.slurm.jobs.values())
+
+
+def test_a_requeued_job_and_a_task_split_off_get_back_what_they_had(tmp_path):
+    site = Site(tmp_path, *three(), job(9, priority=996))
+    site.adapter.cycle()
+    running = replace(site.slurm.jobs["3"], state="RUNNING", start=time.time(), node_names=("n1",))
+    site.slurm.jobs["3"] = running
+    site.adapter.cycle()
+    site.slurm.jobs["3"] = replace(running, state="PENDING", start=None, node_names=())
+    site.slurm.jobs["9_3"] = replace(site.slurm.jobs["9"], id="9_3", number=10, array_id="9")
+    assert site.slurm.jobs["9_3"].site_factor != 0
+    site.ranker.error = HpcaiError("no idea")
+    site.adapter.cycle()
+    assert [each.site_factor for each in site.slurm.jobs.values()] == [0] * 5
+    assert site.ledger.before == {}
+
+
+def test_what_others_write_stays(tmp_path):
+    """A user's own change is the new original, and is neither overwritten by a restore nor forgotten."""
+    site = Site(tmp_path, *three(), how="nice")
+    site.adapter.cycle()
+    site.slurm.jobs["3"] = site.slurm.changed(site.slurm.jobs["3"], 500)
+    site.ranker.error = HpcaiError("no idea")
+    site.adapter.cycle()
+    assert [each.nice for each in site.slurm.jobs.values()] == [0, 0, 500]
+    site.ranker.error = None
+    site.adapter.cycle()
+    site.adapter.restore()
+    assert [each.nice for each in site.slurm.jobs.values()] == [0, 0, 500]
+
+
+def test_a_held_job_is_not_released(tmp_path):
+    site = Site(tmp_path, *three(), how="priority")
+    site.adapter.cycle()
+    site.slurm.jobs["1"] = replace(site.slurm.jobs["1"], priority=0, reason="JobHeldUser")
+    site.adapter.restore()
+    assert site.slurm.jobs["1"].priority == 0
+    assert site.slurm.jobs["3"].priority == 997
+    assert site.ledger.before == {}
+
+
+def test_values_stay_within_what_slurm_takes(tmp_path):
+    site = Site(tmp_path, job(1, priority=4294967294), job(2, priority=998))
+    site.adapter.cycle()
+    assert all(abs(value) < 2**31 - 10 for changes in site.slurm.writes for value in changes.values())
+
+
+def test_after_a_crash_a_shadow_puts_back_too(tmp_path):
+    before = three()
+    site = Site(tmp_path, *before)
+    site.adapter.cycle()
+    watching = site.config.model_copy(update={"mode": "shadow"})
+    ledger = Ledger(site.config.ledger_path, "site_factor")
+    Adapter(watching, site.slurm, site.ranker, site.log, ledger).restore()
+    assert list(site.slurm.jobs.values()) == before
+
+
+def test_what_is_too_old_by_the_time_of_writing_is_not_acted_on(tmp_path):
+    site = Site(tmp_path, *three(), stale=0.2)
+    site.adapter.cycle()
+    site.adapter.restore()
+    site.ranker.takes = 0.3
+    assert site.adapter.cycle().fallback == "what is known is 0 s old"
+    assert site.slurm.order() == ["1", "2", "3"]
+
+
+def test_a_crash_costs_the_calm(tmp_path):
+    site = Site(tmp_path, *three(), calm=2)
+    site.adapter.cycle()
+    other = site.again()
+    other.adapter.restore()
+    assert other.adapter.cycle().fallback == "good again for 1 of 2 cycles"
+
+
+def test_one_slow_answer_is_waited_for_by_nobody_else(tmp_path):
+    site = Site(tmp_path, *three(), timeout=0.05)
+    site.adapter.cycle()
+    site.ranker.takes = 1.0
+    assert "no answer in 0.05 s" in site.adapter.cycle().fallback
+    threads = threading.active_count()
+    for _ in range(5):
+        assert "still at an earlier queue" in site.adapter.cycle().fallback
+    assert threading.active_count() <= threads
 
 
 # What is remembered.
@@ -312,17 +437,19 @@ def test_a_ledger_that_is_none_is_refused(tmp_path, text):
 
 
 def test_a_ledger_of_another_kind_has_to_be_put_back_first(tmp_path):
-    Ledger(tmp_path / "ledger.json", "nice").note({"1": Before(0, 0)})
+    Ledger(tmp_path / "ledger.json", "nice").note({"1": Before(0, 0, 4)})
     with pytest.raises(InputError, match=r"holds changes of nice, found priority; put them back first"):
         Ledger(tmp_path / "ledger.json", "priority")
-    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": Before(0, 0)}
+    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": Before(0, 0, 4)}
 
 
-def test_the_first_value_stays(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.json", "nice")
-    ledger.note({"1": Before(7, 1)})
-    ledger.note({"1": Before(9, 2), "2": Before(1, 3)})
-    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": Before(7, 1), "2": Before(1, 3)}
+def test_a_ledger_is_for_its_owner_alone_and_follows_no_link(tmp_path):
+    (tmp_path / "precious").write_text("all of it")
+    (tmp_path / ".ledger.json.part").symlink_to(tmp_path / "precious")
+    Ledger(tmp_path / "ledger.json", "nice").note({"1": Before(7, 1, 3)})
+    assert (tmp_path / "precious").read_text() == "all of it"
+    assert (tmp_path / "ledger.json").stat().st_mode & 0o777 == 0o600
+    assert Ledger(tmp_path / "ledger.json", "nice").before == {"1": Before(7, 1, 3)}
 
 
 def test_the_log_says_what_has_changed(tmp_path):
@@ -412,8 +539,82 @@ def test_bad_configurations_are_one_line(fields, message):
     assert "\n" not in str(caught.value)
 
 
+def test_an_option_takes_no_exclusion_away(tmp_path):
+    (tmp_path / "a.yaml").write_text("bundle: b\nscope: {partitions: gpu, exclude_accounts: operations}\n")
+    scope = load_adapter_config(tmp_path / "a.yaml", {"scope": {"users": ["ada"]}}).scope
+    assert (scope.partitions, scope.users, scope.exclude_accounts) == (("gpu",), ("ada",), ("operations",))
+
+
 def test_a_configuration_in_a_file(tmp_path):
     (tmp_path / "a.yaml").write_text("bundle: b\ninterval: 1m\nurl: http://localhost:1\nscope: {partitions: gpu}\n")
     config = load_adapter_config(tmp_path / "a.yaml", {"mode": "act"})
     assert (config.interval, config.mode, config.how) == (60.0, "act", "nice")
     assert config.scope.partitions == ("gpu",)
+
+
+# The service.
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A made-up Slurm that services talk to, and the fields of their configuration."""
+    slurm = FakeSlurm(*three())
+    monkeypatch.setattr("hpcai.live.slurm.service.make_client", lambda config: slurm)
+    monkeypatch.setattr("hpcai.live.slurm.service.load_ranker", lambda *_: LastInFirst())
+    return slurm, {"bundle": "b", "mode": "act", "state": str(tmp_path / "state"), "calm": 1, "interval": 0.01} | {
+        "longest_delay": 10.0**10
+    }
+
+
+def test_there_is_one_adapter_to_a_folder(served):
+    _, fields = served
+    service = Service(make_adapter_config(fields))
+    with pytest.raises(InputError, match="another adapter is at work there"):
+        Service(make_adapter_config(fields))
+    service.adapter.cycle()
+    with pytest.raises(InputError, match="another adapter is at work there"):
+        restore(make_adapter_config(fields))
+    service.run(0)
+    Service(make_adapter_config(fields)).run(0)
+
+
+def test_at_its_end_everything_is_put_back(served):
+    slurm, fields = served
+    orders = []
+    Service(make_adapter_config(fields)).run(3, told=lambda cycle: orders.append(slurm.order()))
+    assert orders == [["3", "2", "1"]] * 3
+    assert list(slurm.jobs.values()) == three()
+
+
+def test_a_dry_run_touches_nothing(served, tmp_path):
+    slurm, fields = served
+    config = make_adapter_config(fields)
+    assert dry_run(config).plan.order == ("3", "2", "1")
+    assert not (tmp_path / "state").exists()
+    service = Service(config)
+    service.adapter.cycle()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "state").iterdir()}
+    writes = len(slurm.writes)
+    assert dry_run(config).plan.site == ("1", "2", "3")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "state").iterdir()} == before
+    assert len(slurm.writes) == writes
+    service.run(0)
+    slurm.gone = True
+    with pytest.raises(HpcaiError, match="no order: squeue: no answer in 5 s"):
+        dry_run(config)
+
+
+def test_restore_alone(served):
+    slurm, fields = served
+    config = make_adapter_config(fields)
+    assert restore(config) == ((), ())
+    service = Service(config)
+    service.adapter.cycle()
+    service._opened.close()  # as if it had been killed
+    assert sorted(restore(config)[0]) == ["1", "3"]
+    assert list(slurm.jobs.values()) == three()
+
+
+def test_every_key_is_explained():
+    text = (Path(__file__).parents[2] / "docs" / "live.md").read_text("utf-8")
+    assert [name for name in (*AdapterConfig.model_fields, *Scope.model_fields) if f"`{name}`" not in text] == []

@@ -95,10 +95,11 @@ class Written:
 
 
 class Before(NamedTuple):
-    """What stood there before a job was changed: the value that was written over, and its nice value."""
+    """What a job had before it was changed: the value that was written over, its nice value; and what was written."""
 
     value: int
     nice: int
+    written: int
 
 
 class SlurmClient(Protocol):

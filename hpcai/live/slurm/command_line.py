@@ -110,9 +110,11 @@ class CommandLine:
         return from_json.jobs(reply, "squeue --json")
 
     def _site_factors(self) -> str:
-        """Return what sprio says; nothing where priorities are not computed from factors."""
+        """Return what sprio says. Raises InputError where priorities are not computed from factors."""
         done = self._start("sprio", "--noheader", f"--format={from_text.SPRIO_FORMAT}")
-        return "" if done.returncode else done.stdout
+        if done.returncode and not self._computes_priorities():
+            raise InputError("site factors need priority/multifactor; expected nice or priority to be written")
+        return _answer(done, "sprio")
 
     def _tell(self, lines: Sequence[tuple[str, str]]) -> Written:
         """Have one scontrol obey a line for each job; return for which jobs it did."""

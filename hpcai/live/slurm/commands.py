@@ -57,8 +57,6 @@ def slurm_command(
     }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}
     scope = {key: value for key, value in zip(_SCOPE, (partition, account, user), strict=True) if value}
-    if dry_run:
-        given["mode"] = "shadow"
     settings = _settings(config, given | ({"scope": scope} if scope else {}), restore)
     logging.basicConfig(level=logging.WARNING, format="hpcai: %(message)s")
     if restore:
@@ -85,19 +83,19 @@ def _restore(settings: AdapterConfig) -> None:
     from hpcai.live.slurm.service import restore
 
     done, left = restore(settings)
-    print(f"{len(done)} jobs put back" + (f"; {len(left)} not: {', '.join(left[:5])}" if left else ""))
+    print(
+        f"{settings.ledger_path}: {len(done)} jobs put back"
+        + (f"; {len(left)} not: {', '.join(left[:5])}" if left else "")
+    )
 
 
 def _dry_run(settings: AdapterConfig) -> None:
     """Print the first jobs of the order, each with its place in the site's own."""
-    from hpcai.live.slurm.service import Service
+    from hpcai.live.slurm.service import dry_run
 
-    seen: list[Cycle] = []
-    Service(settings).run(1, told=seen.append)
-    (cycle,) = seen
+    cycle = dry_run(settings)
     _print_cycle(cycle)
-    if cycle.plan is None:
-        return
+    assert cycle.plan is not None
     places = {job: place for place, job in enumerate(cycle.plan.site, 1)}
     print("place  job         own place  value to write")
     for place, job in enumerate(cycle.plan.order[:_SHOWN], 1):
@@ -121,6 +119,8 @@ def _print_cycle(cycle: Cycle) -> None:
     if cycle.failed:
         job, why = next(iter(cycle.failed.items()))
         parts.append(f"{len(cycle.failed)} refused, such as {job}: {why}")
+    if cycle.immovable:
+        parts.append(f"{len(cycle.immovable)} cannot be moved, such as {cycle.immovable[0]}")
     if cycle.restored:
         parts.append(f"{len(cycle.restored)} put back")
     parts.append(f"{cycle.seconds['all'] * 1000:.0f} ms")

@@ -120,4 +120,8 @@ def make_adapter_config(fields: Mapping[str, Any], where: str = "live slurm") ->
 
 def load_adapter_config(path: str | Path, overrides: Mapping[str, Any]) -> AdapterConfig:
     """Return the configuration in a YAML file with ``overrides`` laid over it. Raises InputError if there is none."""
-    return make_adapter_config(read_mapping(path) | dict(overrides), str(path))
+    fields = read_mapping(path)
+    scopes = [part for part in (fields.get("scope"), overrides.get("scope")) if isinstance(part, dict)]
+    if len(scopes) == 2:  # a word on the command line takes nobody's exclusion away
+        overrides = {**overrides, "scope": scopes[0] | scopes[1]}
+    return make_adapter_config(fields | dict(overrides), str(path))

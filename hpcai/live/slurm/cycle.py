@@ -20,5 +20,6 @@ class Cycle:
     written: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
     restored: tuple[str, ...] = ()
+    immovable: tuple[str, ...] = ()  # jobs whose priority does not move by what is written, such as one set by hand
     strange: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -19,7 +19,7 @@ SCHEMA: Final = "hpcai ledger 1"
 
 
 class Ledger:
-    """Original values by job, in a file that is replaced in whole or not at all."""
+    """What changed jobs had before, in a file that is replaced in whole or not at all."""
 
     def __init__(self, path: Path, how: How) -> None:
         """Read the ledger at ``path`` if there is one, of changes of the kind ``how``.
@@ -46,15 +46,14 @@ class Ledger:
         if before and how != self.how:
             raise InputError(
                 f"ledger {self._path}: holds changes of {how}, found {self.how}; put them back first: "
-                f"hpcai live slurm --restore --how {how}"
+                f"hpcai live slurm --restore --how {how} --state {self._path.parent}"
             )
         self.before = before
 
-    def note(self, originals: Mapping[str, Before]) -> None:
-        """Remember what jobs have that are about to be changed; what was noted first of a job stays."""
-        new = {job: earlier for job, earlier in originals.items() if job not in self.before}
-        if new:
-            self.before |= new
+    def note(self, changes: Mapping[str, Before]) -> None:
+        """Remember what jobs had that are about to be changed, and to what."""
+        if any(self.before.get(job) != change for job, change in changes.items()):
+            self.before |= changes
             self.save()
 
     def forget(self, jobs: Iterable[str]) -> None:
@@ -66,12 +65,19 @@ class Ledger:
             self.save()
 
     def save(self) -> None:
-        """Write the file. Raises OSError if it cannot be written: nothing must be changed then."""
+        """Write the file, for its owner alone. Raises OSError if it cannot be: nothing must be changed then."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_name(f".{self._path.name}.part")
         fields = {"schema": SCHEMA, "how": self.how, "origin": self.origin, "before": self.before}
-        with open(temporary, "w", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
             json.dump(fields, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # else the new name might not survive a power failure
+        finally:
+            os.close(folder)

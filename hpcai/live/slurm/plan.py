@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,21 +12,25 @@ from hpcai.live.order import bounded_order, is_in_order, last_positions, site_or
 from hpcai.live.slurm.client import Before, How, Job, present_value
 from hpcai.live.slurm.config import AdapterConfig
 
+LARGEST: Final = 2**31 - 11
+"""Slurm takes no site factor or nice value beyond this."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """An order of the scope's jobs, and how to reach it.
 
     ``site`` is the order that they would have without us, ``wanted`` the policy's, ``order`` the closest to it within
-    the bounds; ids. ``changes`` are the values to write, most urgent first; none if Slurm has that order already.
-    ``originals`` are what those jobs had before.
+    the bounds; ids. ``changes`` are the values to write, most urgent first, and ``before`` what those jobs had and will
+    have then; none if Slurm has that order already, or if no value can bring it about, which is to be ``stuck``.
     """
 
     site: tuple[str, ...]
     wanted: tuple[str, ...]
     order: tuple[str, ...]
     changes: dict[str, int]
-    originals: dict[str, Before]
+    before: dict[str, Before]
+    stuck: bool
 
     @property
     def held_back(self) -> int:
@@ -37,42 +42,59 @@ class Plan:
 def plan(jobs: Sequence[Job], now: float, config: AdapterConfig, before: Mapping[str, Before]) -> Plan:
     """Return the plan for ``jobs`` of the scope, in the policy's order; ``now`` is Unix time.
 
-    ``before`` is what those had that were changed.
+    ``before`` is what the ledger knows of those that were changed.
     """
-    originals = {job.id: before.get(job.id) or Before(present_value(job, config.how), job.nice) for job in jobs}
-    without = np.array([_priority_without(job, config.how) for job in jobs], dtype=np.int64)
-    own = np.array(
-        [
-            originals[job.id].value if config.how == "priority" else base + _effect(originals[job.id].value, config.how)
-            for job, base in zip(jobs, without.tolist(), strict=True)
-        ],
-        dtype=np.int64,
-    )
+    how = config.how
+    earlier = [earlier_of(job, before, how) for job in jobs]
+    originals = [present_value(job, how) if e is None else e.value for job, e in zip(jobs, earlier, strict=True)]
+    nice = [job.nice if e is None else e.nice for job, e in zip(jobs, earlier, strict=True)]
+    without = [_priority_without(job, how) for job in jobs]
+    own = np.array(originals if how == "priority" else [
+        base + _effect(original, how) for base, original in zip(without, originals, strict=True)
+    ], dtype=np.int64)  # fmt: skip
     eligible = np.array([_eligible(job) for job in jobs])
     site = site_order(own, eligible, np.array([job.number for job in jobs], dtype=np.int64)).tolist()
     latest = last_positions(site, now - eligible, config.longest_delay, config.farthest)
     order = bounded_order(range(len(jobs)), site, latest)
-    changes = {}
-    if not is_in_order(order, np.array([job.priority for job in jobs], dtype=np.int64)):
-        targets = target_priorities(order, own)
-        values = {jobs[k].id: _value(int(targets[k]), int(without[k]), config.how) for k in order}
-        changes = {job.id: values[job.id] for job in (jobs[k] for k in order) if _differs(job, values, config.how)}
+    reached = is_in_order(order, np.array([job.priority for job in jobs], dtype=np.int64))
+    values = [] if reached else _values(target_priorities(order, own).tolist(), without, how)
+    changed = [] if reached else [k for k in order if present_value(jobs[k], how) != values[k]]
     ids = [job.id for job in jobs]
     return Plan(
         site=tuple(ids[k] for k in site),
         wanted=tuple(ids),
         order=tuple(ids[k] for k in order),
-        changes=changes,
-        originals={job: originals[job] for job in changes},
+        changes={ids[k]: values[k] for k in changed},
+        before={ids[k]: Before(originals[k], nice[k], values[k]) for k in changed},
+        stuck=not reached and not changed,
     )
+
+
+def earlier_of(job: Job, before: Mapping[str, Before], how: How) -> Before | None:
+    """Return what the ledger knows of a job, or of the array that it was split from.
+
+    None if that is nothing, or if somebody else has changed the job since.
+    """
+    known = before.get(job.id) or before.get(job.array_id)
+    return known if known is not None and present_value(job, how) in (known.written, known.value) else None
+
+
+def to_put_back(jobs: Iterable[Job], before: Mapping[str, Before], how: How) -> dict[str, Before]:
+    """Return what is to be put back: of jobs that wait and still have what was written.
+
+    A priority of one that its user holds is not: that would release it.
+    """
+    found = {}
+    for job in jobs:
+        known = earlier_of(job, before, how)
+        changed = known is not None and present_value(job, how) == known.written != known.value
+        if known is not None and changed and job.state == "PENDING" and (how != "priority" or job.priority > 0):
+            found[job.id] = known
+    return found
 
 
 def _eligible(job: Job) -> float:
     return job.submit if job.eligible is None else job.eligible
-
-
-def _differs(job: Job, values: dict[str, int], how: How) -> bool:
-    return present_value(job, how) != values[job.id]
 
 
 def _effect(value: int, how: How) -> int:
@@ -85,6 +107,11 @@ def _priority_without(job: Job, how: How) -> int:
     return job.priority - _effect(present_value(job, how), how)
 
 
-def _value(target: int, without: int, how: How) -> int:
-    """What has to be written for a job to have the priority ``target``."""
-    return {"site_factor": target - without, "nice": without - target, "priority": target}[how]
+def _values(targets: Sequence[int], without: Sequence[int], how: How) -> list[int]:
+    """Return what has to be written for each job to have its target priority, as far as Slurm takes such values."""
+    if how == "priority":
+        return list(targets)
+    apart = [
+        target - base if how == "site_factor" else base - target for target, base in zip(targets, without, strict=True)
+    ]
+    return [min(max(value, -LARGEST), LARGEST) for value in apart]

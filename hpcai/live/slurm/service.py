@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import signal
+import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from hpcai.cluster.spec import load_machine
-from hpcai.errors import InputError
+from hpcai.errors import HpcaiError, InputError
 from hpcai.live.decision_log import DecisionLog
 from hpcai.live.ranking import load_ranker
-from hpcai.live.slurm.adapter import Adapter
-from hpcai.live.slurm.client import SchedulerGoneError, SlurmClient
+from hpcai.live.slurm.adapter import Adapter, put_back
+from hpcai.live.slurm.client import Before, How, Poll, SlurmClient, Written
 from hpcai.live.slurm.command_line import CommandLine
 from hpcai.live.slurm.config import AdapterConfig
 from hpcai.live.slurm.cycle import Cycle
@@ -54,16 +57,17 @@ class Service:
     def __init__(self, config: AdapterConfig) -> None:
         """Raises InputError if the bundle, the machine or what lies in the folder cannot be used."""
         self.config = config
-        ranker = load_ranker(config.bundle, config.digest)
+        self.ranker = load_ranker(config.bundle, config.digest)
         machine = load_machine(config.machine) if config.machine is not None else None
-        try:
-            log = DecisionLog(config.log_path, config.log_bytes, config.log_files)
-        except OSError as error:
-            raise InputError(f"state {config.state}: cannot be written: {error.strerror}") from error
-        ledger = Ledger(config.ledger_path, config.how)
-        self._log, self.ledger, self.ranker = log, ledger, ranker
-        past = Accounting(config.timeout) if ranker.policy.learns else None
-        self.adapter = Adapter(config, make_client(config), ranker, log, ledger, machine=machine, past=past)
+        past = Accounting(config.timeout) if self.ranker.policy.learns else None
+        with ExitStack() as opened:
+            opened.enter_context(_only_one(config))
+            self.ledger = Ledger(config.ledger_path, config.how)
+            self._log = opened.enter_context(closing(_open_log(config)))
+            self.adapter = Adapter(
+                config, make_client(config), self.ranker, self._log, self.ledger, machine=machine, past=past
+            )
+            self._opened = opened.pop_all()
         self._over = threading.Event()
         self._log_start()
 
@@ -100,14 +104,14 @@ class Service:
                 self._restore(LAST_TRIES)
                 self._log.write("stop", at=time.time(), left=list(self.ledger.before))
                 self._log.flush()
-                self._log.close()
+                self._opened.close()
 
     def _restore(self, tries: int) -> None:
         for remaining in range(tries - 1, -1, -1):
             try:
                 self.adapter.restore()
                 return
-            except SchedulerGoneError as error:
+            except HpcaiError as error:
                 _say.warning("values cannot be put back: %s; the ledger keeps them", error)
                 if remaining:
                     time.sleep(1.0)
@@ -134,14 +138,81 @@ class Service:
                 signal.signal(number, handler)
 
 
+def _open_log(config: AdapterConfig) -> DecisionLog:
+    """Return the decision log. Raises InputError if it cannot be written."""
+    try:
+        return DecisionLog(config.log_path, config.log_bytes, config.log_files)
+    except OSError as error:
+        raise InputError(f"{config.log_path}: cannot be written: {error.strerror}") from error
+
+
+def _only_one(config: AdapterConfig) -> IO[str]:
+    """Return what keeps any other adapter from the folder until it is closed. Raises InputError if one is there."""
+    try:
+        Path(config.state).mkdir(parents=True, exist_ok=True)
+        file = open(Path(config.state) / "lock", "w")  # noqa: SIM115 (kept open)
+    except OSError as error:
+        raise InputError(f"state {config.state}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise InputError(f"state {config.state}: another adapter is at work there") from error
+    return file
+
+
+def dry_run(config: AdapterConfig) -> Cycle:
+    """Look once and write nothing, not even into the folder; what an adapter at work has changed is seen.
+
+    Raises InputError if something cannot be used, HpcaiError if Slurm or the policy do not answer.
+    """
+    ranker = load_ranker(config.bundle, config.digest)
+    machine = load_machine(config.machine) if config.machine is not None else None
+    past = Accounting(config.timeout) if ranker.policy.learns else None
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "ledger.json", config.how)
+        ledger.before = dict(Ledger(config.ledger_path, config.how).before)
+        log = DecisionLog(Path(folder) / "decisions.jsonl")
+        looking = config.model_copy(update={"mode": "shadow", "calm": 1, "state": folder})
+        client = _ReadOnly(make_client(config))
+        cycle = Adapter(looking, client, ranker, log, ledger, machine=machine, past=past).cycle()
+        log.close()
+    if cycle.plan is None:
+        raise HpcaiError(f"no order: {cycle.fallback}")
+    return cycle
+
+
+class _ReadOnly:
+    """A client that writes nothing, whatever it is told."""
+
+    def __init__(self, client: SlurmClient) -> None:
+        self._client = client
+
+    @property
+    def how(self) -> How:
+        return self._client.how
+
+    def poll(self) -> Poll:
+        return self._client.poll()
+
+    def write(self, changes: Mapping[str, int]) -> Written:
+        return Written(())
+
+    def put_back(self, before: Mapping[str, Before]) -> Written:
+        return Written(())
+
+
 def restore(config: AdapterConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Put back everything that the ledger in the folder knows of; return the ids of those put back and those not.
 
-    Raises SchedulerGoneError if Slurm does not answer.
+    Raises HpcaiError if Slurm does not answer, InputError if an adapter is at work there.
     """
-    ledger = Ledger(config.ledger_path, config.how)
-    if not ledger.before:
+    if not config.ledger_path.is_file():
         return (), ()
-    done = make_client(config).put_back(ledger.before)
-    ledger.forget(done.accepted)
-    return done.accepted, tuple(ledger.before)
+    with _only_one(config):
+        ledger = Ledger(config.ledger_path, config.how)
+        if not ledger.before:
+            return (), ()
+        client = make_client(config)
+        done = put_back(client, ledger, client.poll())
+        return done, tuple(ledger.before)
