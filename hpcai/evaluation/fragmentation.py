@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-import hpcai
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
 from hpcai.evaluation.placement_config import InflationConfig, PlacementConfig, read_weights
@@ -109,7 +109,7 @@ def evaluate_placement(config: PlacementConfig, workers: int = 1, quiet: bool = 
     with Progress(len(cells), "inflations", quiet) as progress:
         found = dict(zip(cells, in_threads(run, cells, workers, progress.advance), strict=True))
     return {
-        "hpcai": hpcai.__version__,
+        "hpcai": version("hpcai"),
         "config": config.model_dump(mode="json"),
         "sha256": dict(sorted({name: digest for w in workloads for name, digest in w.sha256.items()}.items())),
         "workloads": {
