@@ -1,20 +1,25 @@
 """The decision log: what was known, what was decided, what was done; JSON lines that are only ever appended.
 
 Jobs are written once and then only what has changed of them, so that a log of a day stays small and yet says all that
-a decision rested on. When a file is full the next begins, and everything is said anew, so each file can be read alone.
+a decision rested on; what lasts, such as the order of the queue, is a field of a record only where it is another than
+before. When a file is full the next begins, and everything is said anew, so each file can be read alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hpcai.errors import InputError
 
 Record = dict[str, Any]
+
+LASTING: Final = "lasting"
+"""The kind of record that a later file begins with: what lasts, as it was last said."""
+_BEGIN: Final = '{"kind":'
 
 
 class DecisionLog:
@@ -25,12 +30,13 @@ class DecisionLog:
         self._path, self._largest, self._files = Path(path), largest, files
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._known: dict[tuple[str, str], Record] = {}
+        self._lasting: Record = {}
         self._preamble: list[tuple[str, Record]] = []
         self._file = self._open()
 
     def _open(self) -> Any:
-        """Open the file; a last line that a crash cut short is ended, so that the next one stands alone."""
-        file = open(self._path, "a+b")  # noqa: SIM115 (kept open)
+        """Open the file, its user's alone; a last line that a crash cut short is ended, so the next stands alone."""
+        file = open(self._path, "a+b", opener=_private)  # noqa: SIM115 (kept open)
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
@@ -54,6 +60,17 @@ class DecisionLog:
         if changed:
             self._known[kind, key] = dict(fields)
             self.write(kind, key=key, **changed)
+
+    def write_lasting(self, kind: str, lasting: Mapping[str, Any], **fields: Any) -> None:
+        """Append a record with ``fields``, and of ``lasting`` what has changed; none if it would say nothing.
+
+        What lasts is one for all kinds of records: a name stands for the same thing in each.
+        """
+        unknown = object()
+        changed = {name: value for name, value in lasting.items() if self._lasting.get(name, unknown) != value}
+        self._lasting |= changed
+        if changed or fields:
+            self.write(kind, **fields, **changed)
 
     def forget(self, kind: str, keep: set[str]) -> None:
         """Forget all things of a kind but those to ``keep``: who has gone is not asked about again."""
@@ -79,10 +96,16 @@ class DecisionLog:
         self._file = self._open()
         for kind, fields in self._preamble:
             self.write(kind, **fields)
+        if self._lasting:
+            self.write(LASTING, **self._lasting)
 
     def close(self) -> None:
         """End the log."""
         self._file.close()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def log_files(path: str | Path) -> list[Path]:
@@ -96,16 +119,23 @@ def log_files(path: str | Path) -> list[Path]:
 
 
 def read_log(path: str | Path) -> Iterator[Record]:
-    """Yield the records of a log and its older files, oldest first, and pass over a last line cut short by a crash.
+    """Yield the records of a log and its older files, oldest first, and pass over lines that a crash cut short.
 
-    Raises InputError if another line is not a record.
+    Raises InputError if another line is not a record, or a file cannot be read.
     """
     for file in log_files(path):
-        with open(file, encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, 1):
-                record = _record(line, f"{file}, line {number}")
-                if record is not None:
-                    yield record
+        try:
+            with open(file, encoding="utf-8", errors="replace") as lines:
+                yield from _records(lines, file)
+        except OSError as error:
+            raise InputError(f"decision log {file}: cannot be read: {error.strerror}") from error
+
+
+def _records(lines: Iterable[str], file: Path) -> Iterator[Record]:
+    for number, line in enumerate(lines, 1):
+        record = _record(line, f"{file}, line {number}")
+        if record is not None:
+            yield record
 
 
 def _record(line: str, where: str) -> Record | None:
@@ -113,8 +143,8 @@ def _record(line: str, where: str) -> Record | None:
         return None
     try:
         record = json.loads(line)
-    except ValueError as error:
-        if line.startswith('{"kind":'):  # begun by us, and cut short
+    except (ValueError, RecursionError) as error:
+        if line.startswith(_BEGIN) or _BEGIN.startswith(line.strip()):  # begun by us, and cut short
             return None
         raise InputError(f"decision log {where}: not a record") from error
     if not isinstance(record, dict) or "kind" not in record:

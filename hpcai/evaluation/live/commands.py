@@ -12,7 +12,8 @@ def report_command(
     bundle: Annotated[str, typer.Option(help="Exported policy.")],
     last: Annotated[str | None, typer.Option(help="Only the last 24h, 7d, ... of the log.")] = None,
     sacct: Annotated[
-        str | None, typer.Option(help="Accounting's log of that time, as sacct -a -P --format=ALL prints it.")
+        str | None,
+        typer.Option(help="Accounting's log of that time, from SLURM_TIME_FORMAT=%s sacct -a -P --format=ALL."),
     ] = None,
     out: Annotated[str, typer.Option(help="Folder for the report.")] = "live-report",
 ) -> None:
@@ -28,7 +29,7 @@ def report_command(
         seconds = seconds_in(last)
         if seconds is None:
             raise InputError(f"--last {last!r}: expected a time such as 24h or 7d")
-        newest = max((record["at"] for record in read_log(log) if record["kind"] == "cycle"), default=0.0)
-        begin = newest - seconds
+        looks = [record.get("at") for record in read_log(log) if record["kind"] == "cycle"]
+        begin = max((at for at in looks if isinstance(at, (int, float))), default=0.0) - seconds
     path = write_report(observe(read_log(log), begin), bundle, out, sacct=sacct)
     print(f"Report: {path}")

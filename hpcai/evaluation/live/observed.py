@@ -14,7 +14,7 @@ from hpcai.errors import InputError
 from hpcai.live.decision_log import Record
 from hpcai.live.slurm.client import Job
 from hpcai.live.slurm.layout import layout
-from hpcai.live.slurm.memory import Moment, moments
+from hpcai.live.slurm.memory import Decision, Moment, moments
 from hpcai.live.slurm.state import job_table
 from hpcai.live.slurm.tasks import equal_shares
 from hpcai.records.schema import Trace
@@ -52,6 +52,8 @@ class _Watch:
     last: float = 0.0
     ended: list[tuple[Job, float]] = field(default_factory=list)
     vanished: int = 0
+    begun: set[str] = field(default_factory=set)  # jobs that have started, if only once before they were requeued
+    requeued: int = 0
     places: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     starts: list[tuple[str, float, int, int, int]] = field(default_factory=list)
     cycles: list[dict[str, Any]] = field(default_factory=list)
@@ -72,28 +74,35 @@ class _Watch:
         self.last = moment.poll.at
 
     def _gone(self, job: Job, now: float) -> None:
-        """A job is not there any more: if it ran, it has ended halfway between the two looks, to our knowledge."""
-        if job.start is None:
-            self.vanished += job.array_tasks == ""
+        """A job is not there any more: if it ran, it has ended halfway between the two looks, to our knowledge.
+
+        Between two looks far apart it has ended at its time limit at the latest.
+        """
+        if job.start is not None:
+            latest = np.inf if job.time_limit is None else job.start + job.time_limit
+            self.ended.append((job, max(min((self.last + now) / 2, latest), job.start)))
+        elif job.id in self.begun:
+            self.requeued += 1
         else:
-            self.ended.append((job, max((self.last + now) / 2, job.start)))
+            self.vanished += job.array_tasks == ""
 
     def _started(self, job: Job) -> None:
+        self.begun.add(job.id)
         place = self.places.get(job.id) or self.places.get(job.array_id)
         if place is not None and job.start is not None:
             self.starts.append((job.id, job.start, *place))
 
-    def _note(self, cycle: Record) -> None:
-        site, wanted, order = (cycle.get(name, ()) for name in ("site", "wanted", "order"))
-        own = {name: place for place, name in enumerate(site, 1)}
-        self.places = {name: (own[name], place, len(wanted)) for place, name in enumerate(wanted, 1)}
-        counted = {name: len(cycle[name]) for name in ("written", "failed", "restored")}
-        moved = sum(a != b for a, b in zip(order, site, strict=True))
-        plain = {name: cycle[name] for name in ("at", "mode", "fallback", "waiting", "scope")}
+    def _note(self, cycle: Decision) -> None:
+        own = {name: place for place, name in enumerate(cycle.site, 1)}
+        self.places = {name: (own[name], place, len(own)) for place, name in enumerate(cycle.wanted, 1)}
         self.cycles.append(
-            plain | counted | cycle["seconds"] | {"held_back": cycle.get("held_back", 0), "moved": moved}
+            {name: getattr(cycle, name) for name in ("at", "mode", "fallback", "waiting", "scope")}
+            | {name: len(getattr(cycle, name)) for name in ("written", "failed", "restored")}
+            | {"held_back": cycle.held_back or 0}
+            | {"moved": sum(a != b for a, b in zip(cycle.order, cycle.site, strict=True))}
+            | cycle.seconds
         )
-        self.strange.append(cycle["strange"])
+        self.strange.append(cycle.strange)
 
 
 def observe(records: Iterable[Record], begin: float = -np.inf, end: float = np.inf) -> Observed:
@@ -115,6 +124,7 @@ def observe(records: Iterable[Record], begin: float = -np.inf, end: float = np.i
         "still running": running,
         "still waiting": len(watch.seen) - running,
         "gone before they started": watch.vanished,
+        "requeued and gone before they started again": watch.requeued,
     }
     strange = pd.DataFrame(watch.strange).fillna(0.0).mean()
     return Observed(
@@ -130,7 +140,7 @@ def observe(records: Iterable[Record], begin: float = -np.inf, end: float = np.i
 
 def _machine(moment: Moment) -> Machine:
     named = moment.config.get("machine")
-    return layout(moment.poll, load_machine(named) if named is not None else None).machine
+    return layout(moment.poll, load_machine(str(named)) if named is not None else None).machine
 
 
 def _trace(ended: list[tuple[Job, float]], machine: Machine) -> Trace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 import numpy as np
@@ -41,7 +42,11 @@ def write_report(
     the interval of the looks. Raises InputError if the bundle or that log cannot be read.
     """
     folder, bundle = Path(out), read_bundle(bundle_path)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
     trace = _accounted(observed, sacct) if sacct is not None else observed.trace
     evaluation = None
     if len(trace.jobs) >= FEWEST:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import hpcai
 from hpcai.cli import app
 from hpcai.errors import InputError
 from hpcai.evaluation.evaluate import evaluate
@@ -22,7 +27,9 @@ from hpcai.live.ranking import BundleRanker
 from hpcai.live.slurm.adapter import Adapter
 from hpcai.live.slurm.client import Job, Node, PartitionSeen, Poll
 from hpcai.live.slurm.config import make_adapter_config
+from hpcai.live.slurm.cycle import Cycle
 from hpcai.live.slurm.ledger import Ledger
+from hpcai.live.slurm.memory import note_cycle, note_poll
 from tests.live.test_adapter import job
 
 EVERY = 10.0  # s between looks
@@ -121,6 +128,34 @@ def test_a_part_of_the_time(log):
         observe(read_log(log), begin=whole.end + 1)
 
 
+def looks(folder, *queues):
+    """A log of looks at these queues, by time."""
+    decisions = DecisionLog(folder / "log")
+    decisions.begin("start", config={})
+    node = Node("n1", frozenset({"IDLE"}), 4, 2.0**34, 0, "", ("main",))
+    for at, jobs in queues:
+        note_poll(decisions, Poll(at, "fake", tuple(jobs), (node,), (PartitionSeen("main", "n1", None, 1),)))
+        note_cycle(decisions, Cycle(at), "shadow", "d", {})
+    decisions.close()
+    return observe(read_log(folder / "log"))
+
+
+def test_a_gap_in_the_looks_makes_no_run_times(tmp_path):
+    """A job of 10 min was seen running before a gap of a day: it has not run for half a day."""
+    ran = [
+        job(k, state="RUNNING", start=1000.0, time_limit=limit, node_names=("n1",))
+        for k, limit in ((1, 600.0), (2, None))
+    ]
+    seen = looks(tmp_path, (1010.0, ran), (87410.0, []))
+    assert seen.trace.jobs["run_time"].tolist() == [600.0, (1010.0 + 87410.0) / 2 - 1000.0]
+
+
+def test_a_job_that_was_requeued_had_started(tmp_path):
+    runs, waits = job(1, state="RUNNING", start=1000.0, node_names=("n1",)), job(1)
+    seen = looks(tmp_path, (1010.0, [runs, job(2)]), (1020.0, [waits]), (1030.0, []))
+    assert seen.left_out == {"gone before they started": 1, "requeued and gone before they started again": 1}
+
+
 def test_the_report(log, bundle, tmp_path):
     done = CliRunner().invoke(
         app, ["live", "report", str(log), "--bundle", bundle.where, "--out", str(tmp_path / "report"), "--last", "1d"]
@@ -143,12 +178,27 @@ def test_few_jobs_are_not_replayed(log, bundle, tmp_path):
     assert "Too few jobs have ended to replay them" in path.read_text()
 
 
-@pytest.mark.parametrize(("last", "message"), [("soon", "expected a time such as 24h"), ("1d", "no such file")])
-def test_bad_input_is_one_line(bundle, tmp_path, last, message):
-    words = ["live", "report", str(tmp_path / "none"), "--bundle", bundle.where, "--last", last]
-    done = CliRunner().invoke(app, words)
-    assert done.exit_code != 0
-    assert message in str(done.exception)
+BAD = {
+    "no time": (("none", "--last", "soon"), "expected a time such as 24h"),
+    "no log": (("none", "--last", "1d"), "none: no such file"),
+    "a damaged log": (("damaged", "--last", "1d"), "record 1, cycle: at: Field required"),
+    "no bundle": (("log", "--bundle", "none"), "none: no such folder or .tar"),
+    "no folder for it": (("log", "--out", "log/report"), "log/report: cannot be written"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(bundle, log, tmp_path, what):
+    (tmp_path / "damaged").write_text('{"kind":"cycle"}\n')
+    (tmp_path / "log").write_bytes(log.read_bytes())
+    arguments, message = BAD[what]
+    command = [sys.executable, "-m", "hpcai.cli", "live", "report", "--bundle", bundle.where, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(Path(hpcai.__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hpcai: ")
+    assert message in line
 
 
 def test_a_bundle_takes_part_in_an_evaluation(bundle, tmp_path):
