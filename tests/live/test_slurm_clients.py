@@ -189,7 +189,7 @@ def test_what_was_written_is_taken_back(gpu_slurm, how: How):
     if how == "priority":  # but it stays what was written, whatever becomes of its factors
         subprocess.run(["scontrol", "update", f"jobid={job}", "sitefactor=50"], check=True)
         assert priority_of(client, job) == before.priority
-        earlier = Before(before.priority, before.nice)
+        earlier = Before(before.priority, before.nice, 500)
         assert client.put_back({job: earlier, "99999": earlier}).failed == {"99999": "Invalid job id specified"}
         assert priority_of(client, job) == before.priority + 50
     cancel_all()
