@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
@@ -39,6 +40,7 @@ class Workload:
 
     name: str
     machine: Machine
+    jobs: pd.DataFrame
     pods: Pods
     target: NDArray[np.void]  # POD (M,)
     sha256: Mapping[str, str]
@@ -68,10 +70,16 @@ def read_workloads(config: InflationConfig) -> list[Workload]:
     workloads = []
     for path in config.pods:
         jobs, own = read_pods(path)
-        pods = make_pods(jobs, gpu_kinds(machine))
-        name = Path(path).name.split(".")[0]
-        workloads.append(Workload(name, machine, pods, make_target(pods, config.coverage), sha256 | own))
+        workloads.append(make_workload(Path(path).name.split(".")[0], machine, jobs, config.coverage, sha256 | own))
     return workloads
+
+
+def make_workload(
+    name: str, machine: Machine, jobs: pd.DataFrame, coverage: float, sha256: Mapping[str, str]
+) -> Workload:
+    """Return the workload of pods in the columns of records.pods."""
+    pods = make_pods(jobs, gpu_kinds(machine))
+    return Workload(name, machine, jobs, pods, make_target(pods, coverage), sha256)
 
 
 def unallocated(

@@ -1,8 +1,9 @@
 """The learned placement: weights of features of a place (scheduling.placement.features), tuned by CMA-ES.
 
 Every generation is judged on inflations with fresh seeds, the same for all its trials and for the baseline, so that
-no draw of pods can be learned by heart. What is kept is the mean of the search distribution, as it stood at the
-generation that is best on seeds of its own; single trials are lucky as often as good.
+no draw of pods can be learned by heart, and on fresh variants of the lists, so that it holds for other workloads.
+What is kept is the mean of the search distribution, as it stood at the generation that is best on seeds of its own;
+single trials are lucky as often as good.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
-from hpcai.evaluation.fragmentation import Workload, in_threads, read_workloads, unallocated
+from hpcai.evaluation.fragmentation import Workload, in_threads, make_workload, read_workloads, unallocated
 from hpcai.evaluation.placement_config import InflationConfig
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.resumable import write_whole
+from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement import WEIGHTS
+from hpcai.scheduling.placement.nodes import gpu_kinds
 
 Floats = NDArray[np.float64]
 TRAINING_SEEDS: Final = 1_000_000  # first of training; evaluations count from 0
 VALIDATION_SEEDS: Final = 2_000_000
+SPREAD: Final = 1.0  # of the logarithms of what variants are multiplied by
 
 
 class PlacementTraining(InflationConfig):
@@ -40,6 +44,7 @@ class PlacementTraining(InflationConfig):
     generations: Annotated[int, Field(ge=1)] = 100
     population: Annotated[int, Field(ge=4)] = 16
     draws: Annotated[int, Field(ge=1)] = 2  # seeds for each list of pods in a generation
+    variants: Annotated[int, Field(ge=0)] = 0  # of each list in a generation, with a seed each
     validate_every: Annotated[int, Field(ge=1)] = 5  # generations
     validation_draws: Annotated[int, Field(ge=2)] = 8
     seed: Annotated[int, Field(ge=0)] = 0
@@ -55,12 +60,15 @@ class Ground:
     baseline: Floats  # (games,)
 
     @classmethod
-    def make(cls, workloads: list[Workload], config: PlacementTraining, seeds: Sequence[int], workers: int) -> Ground:
-        """Return the ground of every workload with every seed."""
-        games = [(workload, seed) for workload in workloads for seed in seeds]
+    def make(cls, workloads: list[Workload], config: PlacementTraining, first: int, draws: int, workers: int) -> Ground:
+        """Return the ground of every workload with ``draws`` seeds from ``first`` on, and as many of variants."""
+        games = [(workload, first + k) for workload in workloads for k in range(draws)]
+        many = config.variants * draws // config.draws
+        games += [(varied(workload, config, first + k), first + k) for workload in workloads for k in range(many)]
 
         def left(game: tuple[Workload, int]) -> float:
-            return float(unallocated(*game[:1], config.baseline, game[1], config.loads).mean())
+            workload, seed = game
+            return float(unallocated(workload, config.baseline, seed, config.loads).mean())
 
         return cls(config, games, np.array(in_threads(left, games, workers)))
 
@@ -74,6 +82,27 @@ class Ground:
         trials = [(weights, game) for weights in candidates for game in self.games]
         values = np.array(in_threads(left, trials, workers)).reshape(len(candidates), len(self.games))
         return np.asarray(np.exp(np.log(np.maximum(values, 1e-9) / self.baseline).mean(axis=1)))
+
+
+def varied(workload: Workload, config: PlacementTraining, seed: int) -> Workload:
+    """Return a workload with other parts of each sort of pods, some of which ask for a GPU kind by name.
+
+    The parts of pods with a share, one GPU and several are multiplied by log-normal factors; up to a half of the pods
+    with GPUs ask for a kind, drawn by how many GPUs there are of it times a log-normal factor.
+    """
+    rng = np.random.default_rng([seed, 1])
+    jobs = workload.jobs
+    sort = np.searchsorted([1, MILLI, MILLI + 1], jobs["gpu"], side="right")
+    parts = np.concatenate([[1.0], rng.lognormal(0, SPREAD, size=3)])[sort]
+    drawn = jobs.iloc[rng.choice(len(jobs), size=len(jobs), p=parts / parts.sum())].reset_index(drop=True)
+    groups = [group for group in workload.machine.groups if group.gpus]
+    kinds = gpu_kinds(workload.machine)
+    gpus = np.array([sum(g.count * g.gpus for g in groups if g.gpu_kind == kind) for kind in kinds], dtype=np.float64)
+    chances = gpus * rng.lognormal(0, SPREAD, size=len(kinds))
+    asks = (drawn["gpu"] > 0) & (rng.random(len(drawn)) < rng.uniform(0, 0.5))
+    names = rng.choice(np.array(kinds), size=len(drawn), p=chances / chances.sum())
+    drawn["gpu_kind"] = drawn["gpu_kind"].where(~asks, names)
+    return make_workload(workload.name, workload.machine, drawn, config.coverage, workload.sha256)
 
 
 def named(weights: Floats) -> dict[str, float]:
@@ -91,17 +120,15 @@ def tune_placement(config: PlacementTraining, workers: int = 1, quiet: bool = Tr
     from cmaes import CMA  # type: ignore[import-untyped]
 
     workloads = read_workloads(config)
-    validation = Ground.make(
-        workloads, config, range(VALIDATION_SEEDS, VALIDATION_SEEDS + config.validation_draws), workers
-    )
+    validation = Ground.make(workloads, config, VALIDATION_SEEDS, config.validation_draws, workers)
     mean = np.array([config.begin.get(name, 0.0) for name in WEIGHTS])
     search = CMA(mean=mean, sigma=config.sigma, population_size=config.population, seed=config.seed)
     best, history = mean, [(0, float(validation.scores([mean], workers)[0]))]
     result = _result(config, workloads, best, history)
     with Progress(config.generations, "generations", quiet) as progress:
         for generation in range(1, config.generations + 1):
-            first = TRAINING_SEEDS + config.seed * 100_000 + generation * config.draws
-            ground = Ground.make(workloads, config, range(first, first + config.draws), workers)
+            first = TRAINING_SEEDS + 100 * generation
+            ground = Ground.make(workloads, config, first, config.draws, workers)
             asked = [search.ask() for _ in range(config.population)]
             search.tell(list(zip(asked, map(float, ground.scores(asked, workers)), strict=True)))
             if generation % config.validate_every == 0 or generation == config.generations:

@@ -334,7 +334,7 @@ def test_nothing_is_taken_twice_and_removal_restores_exactly(name, data):
     assert all(np.array_equal(a, b) for a, b in zip(empty, copy_of(nodes)[: len(empty)], strict=True))
 
 
-@pytest.mark.parametrize("name", ["fgd", "fgd-exact", "learned"])
+@pytest.mark.parametrize("name", POLICIES)
 def test_remembered_costs_change_nothing(name):
     rng = np.random.default_rng(0)
     types = np.array([pod(*need) for need in [(1, 0.5), (2, 1), (1, 0.25), (4, 2), (1, 0)]], dtype=POD)

@@ -28,7 +28,7 @@ FEATURES: Final = (
     "remainder",  # what stays free of the GPU of a share, 0..1
     "node_gpus",  # GPUs of the node / most GPUs of a node
     "node_cpus",  # CPUs of the node / most CPUs of a node
-    "wanted_kind",  # part of the workload that asks for the node's GPU kind by name
+    "wanted_kind",  # part of the workload that asks for the node's GPU kind by name / the kind's part of all GPUs
     "dot_product",  # of what the pod needs and what was free, as in Tetris
 )
 KINDS_OF_POD: Final = ("cpu", "share", "whole")
@@ -73,7 +73,7 @@ def observe(nodes: Nodes, n: int, pod: Any, mask: int, target: Any, before: floa
     out[10] = remainder
     out[11] = nodes.gpus[n] * MILLI / most_gpu
     out[12] = nodes.cpus[n] / most_cpu
-    out[13] = asked_for(target, nodes.kind[n])
+    out[13] = asked_for(target, nodes.kind[n]) / nodes.kind_share[n] if nodes.gpus[n] > 0 else 0.0
     out[14] = dot_product(nodes, n, pod, 1)
 
 

@@ -32,6 +32,7 @@ class Nodes(NamedTuple):
     memories: NDArray[np.int64]  # (N,)
     gpus: NDArray[np.int64]  # (N,) number of GPUs
     kind: NDArray[np.int64]  # (N,) bit of its GPU kind, 0 without GPUs
+    kind_share: NDArray[np.float64]  # (N,) part of the cluster's GPUs that are of its kind
     socket: NDArray[np.int64]  # (N, G) socket of each GPU
     leaf: NDArray[np.int64]  # (N,) leaf switch
     leaf_gpu: NDArray[np.int64]  # (leaves,) free thousandths of GPUs under each
@@ -57,6 +58,8 @@ def make_nodes(machine: Machine) -> Nodes:
     memories = np.array([int(group.memory_gib * GIB) for group in each])
     sockets = np.array([group.sockets for group in each])
     slot, socket = np.arange(g)[None, :], np.arange(sockets.max())[None, :]
+    kind = np.array([1 << kinds.index(group.gpu_kind) if group.gpus else 0 for group in each])
+    of_kind = np.array([gpus[kind == own].sum() for own in kind])
     leaf = np.arange(n) // (machine.network.nodes_per_switch if machine.network else n)
     shares = cpus[:, None] * (socket + 1) // sockets[:, None] - cpus[:, None] * socket // sockets[:, None]
     return Nodes(
@@ -68,7 +71,8 @@ def make_nodes(machine: Machine) -> Nodes:
         cpus=cpus,
         memories=memories,
         gpus=gpus,
-        kind=np.array([1 << kinds.index(group.gpu_kind) if group.gpus else 0 for group in each]),
+        kind=kind,
+        kind_share=of_kind / max(gpus.sum(), 1),
         socket=np.minimum(slot * sockets[:, None] // np.maximum(gpus, 1)[:, None], sockets[:, None] - 1),
         leaf=leaf,
         leaf_gpu=np.bincount(leaf, weights=gpus * MILLI).astype(np.int64),

@@ -39,6 +39,7 @@ POLICIES: Final = {
     "learned": LEARNED,  # weighted features
 }
 LOOKING_AHEAD: Final = ("fgd", "fgd-exact", "learned")  # go by the workload's task classes
+NEVER_REMEMBERED: Final = ("random-fit", "topology-aware")  # their costs change where the node does not
 TOP: Final = 100  # the highest score of a node in Kubernetes
 _TIER: Final = 1e6  # more than there are GPUs, in units of the largest node
 
@@ -53,6 +54,7 @@ class Rule(NamedTuple):
     seen: NDArray[np.float64]  # (FEATURES,) room to work in
     cost: NDArray[np.float64]  # (T, N) costs found, nan where not known
     mask: NDArray[np.int64]  # (T, N) GPUs that go with them
+    fragments: NDArray[np.float64]  # (N,) fragmentation of each node, nan where not known; (0,) if nothing is kept
 
 
 def make_rule(
@@ -70,7 +72,8 @@ def make_rule(
         target: the workload's task classes (pods.make_target), for LOOKING_AHEAD.
         weights: of WEIGHTS by name, for learned; those not named are 0.
         seed: of random-fit.
-        remember: number of pod types and nodes, if costs are to be kept between calls of :func:`choose`.
+        remember: number of pod types and nodes, if costs are to be kept between calls of :func:`choose`; whoever
+            changes a node other than by :func:`place_pod` and :func:`place_gang` then calls :func:`forget`.
 
     Raises InputError if there is no such policy or weight, or what it goes by is not given.
     """
@@ -82,7 +85,7 @@ def make_rule(
     unknown = [weight for weight in given if weight not in WEIGHTS]
     if unknown:
         raise InputError(f"placement {name!r}: unknown weight {unknown[0]!r}; expected such as {WEIGHTS[0]!r}")
-    kept = remember if name in LOOKING_AHEAD else (0, 0)
+    kept = (0, 0) if name in NEVER_REMEMBERED else remember
     return Rule(
         policy=POLICIES[name],
         target=np.zeros(0, dtype=POD) if target is None else target,
@@ -91,6 +94,7 @@ def make_rule(
         seen=np.zeros(len(FEATURES)),
         cost=np.full(kept, np.nan),
         mask=np.zeros(kept, dtype=np.int64),
+        fragments=np.full(kept[1], np.nan),
     )
 
 
@@ -114,6 +118,8 @@ def forget(rule: Rule, n: int) -> None:
     """Forget the costs of node ``n``, which has changed."""
     for t in range(rule.cost.shape[0]):
         rule.cost[t, n] = np.nan
+    if rule.fragments.shape[0] > 0:
+        rule.fragments[n] = np.nan
 
 
 @jit
@@ -268,7 +274,7 @@ def clustering(nodes: Nodes, n: int, pod: Any) -> int:
 @jit
 def looked_ahead(nodes: Nodes, n: int, pod: Any, rule: Rule) -> tuple[float, int]:
     """Return the least cost of ``pod`` on node ``n`` with it in place, over the GPUs that a share may go to."""
-    before = fragmentation(nodes, n, rule.target)
+    before = present(nodes, n, rule)
     if pod.gpu == 0 or pod.gpu >= MILLI:
         mask = whole_gpus(nodes, n, pod.gpu // MILLI, False)
         return cost_in_place(nodes, n, pod, mask, before, rule), mask
@@ -285,6 +291,16 @@ def looked_ahead(nodes: Nodes, n: int, pod: Any, rule: Rule) -> tuple[float, int
         if cost < least:
             least, best = cost, mask
     return least, best
+
+
+@jit
+def present(nodes: Nodes, n: int, rule: Rule) -> float:
+    """Return the fragmentation of node ``n`` as it is, from what is remembered if it is known."""
+    if rule.fragments.shape[0] == 0:
+        return fragmentation(nodes, n, rule.target)
+    if np.isnan(rule.fragments[n]):
+        rule.fragments[n] = fragmentation(nodes, n, rule.target)
+    return float(rule.fragments[n])
 
 
 @jit
