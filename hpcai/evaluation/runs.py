@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hpcai.configuration import read_mapping, validated
 from hpcai.errors import InputError
-from hpcai.live.bundle import read_bundle
+from hpcai.live.bundle import OF_POLICY, Bundle, read_bundle
 from hpcai.scheduling.policy import Policy
 
 PREFIX: Final = "run:"
@@ -27,19 +27,32 @@ def learned_policy(item: str) -> dict[str, Any] | None:
 
 
 def policy_of_bundle(item: str) -> dict[str, Any]:
-    """Return what the policy in an exported bundle sets, for ``bundle:PATH``; ``PATH`` is a folder.
+    """Return what the policy in an exported bundle sets, for ``bundle:PATH``; ``PATH`` is a folder or .tar.
 
-    Raises InputError if it is not a bundle, or has been changed.
+    Raises InputError if it is not a bundle of the domain scheduling, or has been changed.
     """
     path = Path(item.removeprefix(BUNDLE_PREFIX))
     bundle = read_bundle(path)
-    policy = validated(Policy, bundle.manifest.policy, item).model_dump(exclude_unset=True)
-    for key, name in (("network", NETWORK_FILE), ("predictor", PREDICTOR_FILE)):
-        if policy.get(key) == name:
-            if not path.is_dir():
-                raise InputError(f"{item}: its {key} is read from a folder; unpack it: tar xf {path} -C FOLDER")
-            policy[key] = str(path / name)
-    return policy
+    if bundle.manifest.domain != "scheduling":
+        raise InputError(f"{item}: expected the domain scheduling, found {bundle.manifest.domain}")
+    policy = validated(Policy, bundle.manifest.policy, item)
+    fields = policy.model_dump(exclude_unset=True)
+    named = {"network": policy.network, "predictor": policy.predictor if policy.predictor_is_file else None}
+    for key, name in named.items():
+        if name is None:
+            continue
+        if name != OF_POLICY[key] or name not in bundle.files:
+            raise InputError(f"{item}: expected its {key} to be {OF_POLICY[key]} in it, found {name}")
+        fields[key] = str((path if path.is_dir() else _unpacked(bundle)) / name)
+    return fields
+
+
+_UNPACKED: Final[dict[str, Bundle]] = {}
+
+
+def _unpacked(bundle: Bundle) -> Path:
+    """Return a folder with the files of an archive that is there as long as this process."""
+    return _UNPACKED.setdefault(bundle.digest, bundle).unpacked
 
 
 def policy_of_run(item: str) -> dict[str, Any]:

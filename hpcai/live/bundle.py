@@ -13,12 +13,18 @@ Reading a bundle runs no code that is in it: JSON, plain arrays and an ONNX grap
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
-from collections.abc import Mapping
+import tempfile
+import weakref
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +40,8 @@ SUMS: Final = "SHA256SUMS"
 NETWORK: Final = "network.npz"
 PREDICTOR: Final = "predictor.npz"
 KNOWN: Final = {POLICY, MANIFEST, MODEL_CARD, SUMS, NETWORK, PREDICTOR}
+OF_POLICY: Final[Mapping[str, str]] = {"network": NETWORK, "predictor": PREDICTOR}
+"""Files of a bundle that its policy names, by the key of the policy."""
 LARGEST: Final = 256 * 2**20
 """Bytes of a file of a bundle: what is larger is refused before it is read."""
 
@@ -53,6 +61,15 @@ class Bundle:
         """The ONNX graph."""
         return self.files[POLICY]
 
+    @cached_property
+    def unpacked(self) -> Path:
+        """Its files in a folder that is there as long as the bundle is: as they were verified, archive or not."""
+        folder = tempfile.mkdtemp(prefix="hpcai-bundle-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        for name, data in self.files.items():
+            (Path(folder) / name).write_bytes(data)
+        return Path(folder)
+
 
 def write_bundle(out: str | Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
     """Write a bundle: a .tar if ``out`` ends in that, else a folder, which must not be there or be an older bundle.
@@ -64,9 +81,8 @@ def write_bundle(out: str | Path, manifest: Manifest, files: Mapping[str, bytes]
     contents[MANIFEST] = (manifest.model_dump_json(indent=2) + "\n").encode()
     contents[SUMS] = _sums(contents)
     try:
+        _check_is_free(path)
         if path.suffix == ".tar":
-            if path.is_dir():
-                raise InputError(f"bundle {path}: expected a file to write, found a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_tar(path, contents)
         else:
@@ -74,6 +90,33 @@ def write_bundle(out: str | Path, manifest: Manifest, files: Mapping[str, bytes]
     except OSError as error:
         raise InputError(f"bundle {path}: cannot be written: {error.strerror}") from error
     return read_bundle(path)
+
+
+def check_can_be_written(out: str | Path) -> None:
+    """Raise InputError if :func:`write_bundle` could not write to ``out``, as far as can be told without trying."""
+    path = Path(out)
+    try:
+        _check_is_free(path)
+        above = path if path.is_dir() and path.suffix != ".tar" else path.parent
+        while not above.exists():
+            above = above.parent
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(f"bundle {path}: cannot be written: {error.strerror}") from error
+
+
+def _check_is_free(path: Path) -> None:
+    """Raise InputError if something is in the way of a bundle at ``path``."""
+    if path.suffix == ".tar":
+        if path.is_dir():
+            raise InputError(f"bundle {path}: expected a file to write, found a folder")
+    elif path.exists() and not path.is_dir():
+        raise InputError(f"bundle {path}: expected a folder to write, found a file")
+    elif path.is_dir() and any(entry.name not in KNOWN for entry in path.iterdir()):
+        raise InputError(f"bundle {path}: expected an empty folder or an older bundle, found other files")
 
 
 def _sums(contents: Mapping[str, bytes]) -> bytes:
@@ -91,10 +134,6 @@ def _write_tar(path: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    if path.exists() and not path.is_dir():
-        raise InputError(f"bundle {path}: expected a folder to write, found a file")
-    if path.is_dir() and any(entry.name not in KNOWN for entry in path.iterdir()):
-        raise InputError(f"bundle {path}: expected an empty folder or an older bundle, found other files")
     path.mkdir(parents=True, exist_ok=True)
     for entry in path.iterdir():
         entry.unlink()
@@ -108,9 +147,11 @@ def read_bundle(path: str | Path) -> Bundle:
     Raises InputError if a file is missing, changed, added or too large, or if the bundle is of another schema.
     """
     where = f"bundle {path}"
-    files = _read_tar(Path(path), where) if Path(path).is_file() else _read_folder(Path(path), where)
-    if SUMS not in files:
-        raise InputError(f"{where}: expected {SUMS}, found {', '.join(sorted(files)) or 'nothing'}")
+    try:
+        files = _read_tar(Path(path), where) if Path(path).is_file() else _read_folder(Path(path), where)
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read: {error.strerror or error}") from error
+    _check_names(files, where)
     _verify(files, where)
     return Bundle(str(path), _read_manifest(files, where), files, hashlib.sha256(files[SUMS]).hexdigest())
 
@@ -118,21 +159,24 @@ def read_bundle(path: str | Path) -> Bundle:
 def _read_folder(path: Path, where: str) -> dict[str, bytes]:
     if not path.is_dir():
         raise InputError(f"{where}: no such folder or .tar")
-    files = {}
-    for entry in sorted(path.iterdir()):
+    entries = sorted(path.iterdir())
+    _check_names([entry.name for entry in entries], where)
+    for entry in entries:
         if entry.is_symlink() or not entry.is_file():
             raise InputError(f"{where}: {entry.name}: expected plain files only")
         if entry.stat().st_size > LARGEST:
             raise InputError(f"{where}: {entry.name}: larger than {LARGEST} bytes")
-        files[entry.name] = _bytes(entry, where)
-    return files
+    return {entry.name: entry.read_bytes() for entry in entries}
 
 
-def _bytes(path: Path, where: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{where}: {path.name}: cannot be read: {error.strerror}") from error
+def _check_names(names: Collection[str], where: str) -> None:
+    """Raise InputError if this is no bundle, or something was added to it."""
+    if SUMS not in names:
+        found = ", ".join(sorted(names)[: len(KNOWN)])
+        raise InputError(f"{where}: expected {SUMS}, found {found or 'nothing'}")
+    for name in sorted(names):
+        if name not in KNOWN:
+            raise InputError(f"{where}: {name} was added to it")
 
 
 def _read_tar(path: Path, where: str) -> dict[str, bytes]:
@@ -141,11 +185,12 @@ def _read_tar(path: Path, where: str) -> dict[str, bytes]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                if not member.isfile() or member.size > LARGEST or member.name in files or len(files) > len(KNOWN):
+                plain = member.isfile() and not member.issparse() and member.size <= LARGEST
+                if not plain or member.name not in KNOWN or member.name in files:
                     raise InputError(f"{where}: {member.name}: not a file of a bundle")
                 stream = tar.extractfile(member)
                 files[member.name] = stream.read() if stream else b""
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: not a bundle: {error}") from error
     return files
 
@@ -163,7 +208,7 @@ def _verify(files: Mapping[str, bytes], where: str) -> None:
     for name in sorted(listed.keys() | (files.keys() - {SUMS})):
         if name not in files:
             raise InputError(f"{where}: {name} is missing")
-        if name not in listed or name not in KNOWN:
+        if name not in listed:
             raise InputError(f"{where}: {name} was added to it")
         if hashlib.sha256(files[name]).hexdigest() != listed[name]:
             raise InputError(f"{where}: {name} has been changed since the export: its SHA-256 is not that in {SUMS}")
@@ -172,7 +217,7 @@ def _verify(files: Mapping[str, bytes], where: str) -> None:
 def _read_manifest(files: Mapping[str, bytes], where: str) -> Manifest:
     try:
         fields: Any = json.loads(files[MANIFEST])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: {MANIFEST}: not JSON") from error
     found = fields.get("schema_name") if isinstance(fields, dict) else None
     if found != SCHEMA:

@@ -101,7 +101,3 @@ class Manifest(_Part):
     validity: dict[str, Range] = Field(default_factory=dict)
     fallback: str = "fcfs"
     checked: dict[str, float | int | str] = Field(default_factory=dict)  # what the export compared
-
-    def tensor(self, name: str) -> Tensor:
-        """Return the input of a name. Raises KeyError if there is none."""
-        return {tensor.name: tensor for tensor in self.inputs}[name]

@@ -17,6 +17,7 @@ from hpcai.live.decision_log import DecisionLog, read_log
 from hpcai.live.slurm.client import Before, Node, PartitionSeen, Poll
 from hpcai.live.slurm.config import make_adapter_config
 from hpcai.live.slurm.cycle import Cycle
+from hpcai.live.slurm.history import Accounting
 from hpcai.live.slurm.memory import moments, note_cycle, note_ledger, note_poll
 from hpcai.live.slurm.plan import plan
 from hpcai.live.slurm.replay import replay_log
@@ -273,3 +274,33 @@ def test_report_and_replay_of_a_damaged_log(tmp_path):
     path.write_text(json.dumps({"kind": "cycle"}) + "\n")
     done = CliRunner().invoke(app, ["live", "report", str(path), "--bundle", "b", "--last", "1d"])
     assert isinstance(done.exception, InputError)
+
+
+# Accounting.
+
+FAKE_SACCT = """#!/bin/sh
+echo 'JobID|Submit|Start|End|AllocCPUS|State'
+[ -n "$NOBODY" ] && exit
+case "$SLURM_TIME_FORMAT" in
+%s) echo '1|1700000000|1700000060|1700000360|1|COMPLETED' ;;
+*) echo '1|2023-11-14T14:13:20|2023-11-14T14:14:20|2023-11-14T14:19:20|1|COMPLETED' ;;
+esac
+"""
+
+
+@pytest.fixture
+def sacct(tmp_path, monkeypatch):
+    """A sacct that prints local times unless it is asked for seconds."""
+    (tmp_path / "sacct").write_text(FAKE_SACCT)
+    (tmp_path / "sacct").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+def test_accounting_is_asked_for_times_that_mean_the_same_everywhere(sacct):
+    jobs = Accounting().jobs(NOW - 50)
+    assert jobs[["submit", "start", "end"]].to_numpy().tolist() == [[50.0, 110.0, 410.0]]
+
+
+def test_accounting_of_a_new_cluster_knows_nobody(sacct, monkeypatch):
+    monkeypatch.setenv("NOBODY", "1")
+    assert Accounting().jobs(NOW) is None

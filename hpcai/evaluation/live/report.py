@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import yaml
 
+from hpcai.configuration import validated
 from hpcai.errors import InputError
 from hpcai.evaluation.evaluate import Evaluation, evaluate
 from hpcai.evaluation.figures import RECORD_COLOUR, Figure, packed, time_unit
@@ -21,9 +22,11 @@ from hpcai.evaluation.resumable import write_whole
 from hpcai.evaluation.runs import BUNDLE_PREFIX, policy_of_bundle
 from hpcai.evaluation.tables import Cell, Row, Table, ranking_table
 from hpcai.live.bundle import Bundle, read_bundle
+from hpcai.live.policy import without_hindsight
 from hpcai.records import Trace, read_trace
 from hpcai.records.writers import write_trace
 from hpcai.scheduling.network import load_network
+from hpcai.scheduling.policy import Policy
 
 FEWEST: Final = 10
 """Jobs that have ended below which nothing is replayed."""
@@ -50,7 +53,7 @@ def write_report(
     trace = _accounted(observed, sacct) if sacct is not None else observed.trace
     evaluation = None
     if len(trace.jobs) >= FEWEST:
-        evaluation = _replay(trace, {"name": _name(bundle)} | policy_of_bundle(f"{BUNDLE_PREFIX}{bundle_path}"), folder)
+        evaluation = _replay(trace, {"name": _name(bundle)} | _as_live(f"{BUNDLE_PREFIX}{bundle_path}"), folder)
     page = Chapter(observed, bundle, trace, evaluation)
     path = folder / "report.html"
     html = render_page(
@@ -59,6 +62,12 @@ def write_report(
     )  # fmt: skip
     write_whole(path, html.encode())
     return path
+
+
+def _as_live(item: str) -> dict[str, Any]:
+    """Return what the policy of a bundle sets, without what it could not know on the live cluster."""
+    fields = policy_of_bundle(item)
+    return fields | without_hindsight(validated(Policy, fields, item))
 
 
 def _accounted(observed: Observed, path: str | Path) -> Trace:

@@ -32,14 +32,17 @@ class Accounting:
         self._known: tuple[float, float, pd.DataFrame | None] = (-EVERY, 0.0, None)
 
     def jobs(self, origin: float) -> pd.DataFrame | None:
-        """Return the jobs that have ended, times in s from ``origin``. Raises SchedulerGoneError if sacct fails."""
+        """Return the jobs that have ended, times in s from ``origin``; None if none has.
+
+        Raises SchedulerGoneError if sacct fails.
+        """
         at, then, jobs = self._known
         if time.monotonic() - at >= EVERY or then != origin:
             jobs = self._read(origin)
             self._known = (time.monotonic(), origin, jobs)
         return jobs
 
-    def _read(self, origin: float) -> pd.DataFrame:
+    def _read(self, origin: float) -> pd.DataFrame | None:
         since = (datetime.now() - timedelta(days=self._days)).strftime("%Y-%m-%dT%H:%M:%S")
         command = ["sacct", "--allusers", "--parsable2", "--allocations", "--starttime", since]
         with tempfile.TemporaryDirectory() as folder:
@@ -49,12 +52,14 @@ class Accounting:
                     done = subprocess.run(
                         [*command, f"--format={','.join(FIELDS)}"],
                         stdout=out, stderr=subprocess.PIPE, timeout=self._timeout, check=False,
-                        env=os.environ | {"LC_ALL": "C.UTF-8"},
+                        env=os.environ | {"LC_ALL": "C.UTF-8", "SLURM_TIME_FORMAT": "%s"},  # in s, not local
                     )  # fmt: skip
                 except (OSError, subprocess.TimeoutExpired) as error:
                     raise SchedulerGoneError(f"sacct: {error}") from error
             if done.returncode:
                 raise SchedulerGoneError(f"sacct: {done.stderr.decode(errors='replace').strip()}")
+            if len(path.read_bytes().splitlines()) < 2:  # a header, and nobody has run yet
+                return None
             trace = read_trace(path, format="sacct")
         jobs = trace.jobs[trace.jobs["end"].notna() & trace.jobs["run_time"].notna()].reset_index(drop=True)
         shift = trace.origin - origin if trace.origin == trace.origin else 0.0

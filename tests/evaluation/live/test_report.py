@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from hpcai.errors import InputError
 from hpcai.evaluation.evaluate import evaluate
 from hpcai.evaluation.live.observed import observe
 from hpcai.evaluation.live.report import write_report
+from hpcai.evaluation.runs import policy_of_bundle
 from hpcai.learning.bundling.export import export_policy
+from hpcai.learning.runtime import train_runtime
 from hpcai.live.bundle import write_bundle
 from hpcai.live.decision_log import DecisionLog, read_log
 from hpcai.live.ranking import BundleRanker
@@ -32,6 +35,7 @@ from hpcai.live.slurm.ledger import Ledger
 from hpcai.live.slurm.memory import note_cycle, note_poll
 from tests.live.test_adapter import job
 
+GPU_LOG = "slurm-64gpu.sacct.txt"
 EVERY = 10.0  # s between looks
 LONG, SHORT = 60.0, 15.0
 
@@ -74,7 +78,7 @@ class Site:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     out = tmp_path_factory.mktemp("bundle") / "sjf.hpcai"
-    return export_policy("sjf", out, trace=["slurm-64gpu.sacct.txt"], states=20, windows="2x40", quiet=True)
+    return export_policy("sjf", out, trace=[GPU_LOG], states=20, windows="2x40", quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -203,17 +207,65 @@ def test_bad_input_is_one_line_and_exit_code_2(bundle, log, tmp_path, what):
 
 def test_a_bundle_takes_part_in_an_evaluation(bundle, tmp_path):
     done = evaluate(
-        trace="slurm-64gpu.sacct.txt", policies=["sjf", f"bundle:{bundle.where}"], windows="2x40",
+        trace=GPU_LOG, policies=["sjf", f"bundle:{bundle.where}"], windows="2x40",
         out=tmp_path / "out", quiet=True,
     )  # fmt: skip
     values = done.metrics[done.metrics["metric"] == "mean_bounded_slowdown"].groupby("policy")["value"].mean()
     assert values["sjf"] == values[f"bundle:{bundle.where}"]
 
 
-def test_an_archive_has_to_be_unpacked_for_its_files(tmp_path, bundle):
-    policy = {"ordering": "saf-predicted", "predictor": "predictor.npz"}
-    manifest = bundle.manifest.model_copy(update={"policy": policy})
-    write_bundle(tmp_path / "b.tar", manifest, bundle.files | {"predictor.npz": b""})
-    for path, message in (("none", r"no such folder or \.tar"), ("b.tar", "unpack it: tar xf")):
-        with pytest.raises(InputError, match=message):
-            evaluate(trace="slurm-64gpu.sacct.txt", policies=[f"bundle:{tmp_path / path}"], out=tmp_path / "out")
+def test_a_policy_that_learned_with_run_times_is_replayed_without(log, bundle, tmp_path):
+    """As on the live queue: the requested times alone tell short from long."""
+    fields = dict(bundle.manifest.policy) | {"estimate": "actual"}
+    hindsight = write_bundle(
+        tmp_path / "b", bundle.manifest.model_copy(update={"policy": fields, "name": "then"}), bundle.files
+    )
+    write_report(observe(read_log(log)), hindsight.where, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "counterfactual" / "summary.json").read_text())
+    _, then = summary["config"]["policies"]
+    assert (then["name"], then["estimate"]) == ("then", "requested")
+
+
+def with_predictor(bundle, out, **fields):
+    """A bundle whose policy reads a trained predictor."""
+    policy = {"ordering": "saf-predicted", "predictor": "predictor.npz"} | fields.pop("policy", {})
+    train_runtime([GPU_LOG], out=out.parent / "trained")
+    files = bundle.files | {"predictor.npz": (out.parent / "trained" / "predictor.npz").read_bytes()}
+    return write_bundle(out, bundle.manifest.model_copy(update={"policy": policy} | fields), files)
+
+
+def test_an_archive_is_replayed_with_its_files(log, bundle, tmp_path):
+    archive = with_predictor(bundle, tmp_path / "b.tar")
+    write_report(observe(read_log(log)), archive.where, tmp_path / "out")
+    done = evaluate(
+        trace=GPU_LOG, policies=["fcfs", f"bundle:{archive.where}"], windows="2x40", out=tmp_path / "out2", quiet=True
+    )
+    assert f"bundle:{archive.where}" in set(done.metrics["policy"])
+    elsewhere = Path(policy_of_bundle(f"bundle:{archive.where}")["predictor"])
+    assert elsewhere.read_bytes() == archive.files["predictor.npz"]
+    assert elsewhere.parent == Path(policy_of_bundle(f"bundle:{archive.where}")["predictor"]).parent
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"domain": "cooling"}, "expected the domain scheduling, found cooling"),
+        ({"policy": {"predictor": "/etc/passwd"}}, "expected its predictor to be predictor.npz in it, found /etc/pas"),
+        ({"policy": {"network": "../network.npz"}}, "expected its network to be network.npz in it, found ../network"),
+        ({"policy": {"network": "network.npz"}}, "expected its network to be network.npz in it"),
+    ],
+)
+def test_an_evaluation_reads_nothing_beside_the_bundle(bundle, tmp_path, fields, message):
+    made = with_predictor(bundle, tmp_path / "b", **fields)
+    with pytest.raises(InputError, match=message):
+        policy_of_bundle(f"bundle:{made.where}")
+    with pytest.raises(InputError, match=r"no such folder or \.tar"):
+        policy_of_bundle(f"bundle:{tmp_path / 'none'}")
+
+
+def test_accounting_of_another_time_is_refused(log, bundle, tmp_path):
+    (tmp_path / "sacct").write_text(
+        "JobID|Submit|Start|End|AllocCPUS|State\n1|1000000000|1000000000|1000000100|1|COMPLETED\n"
+    )
+    with pytest.raises(InputError, match="no job that began in the time of the decision log"):
+        write_report(observe(read_log(log)), bundle.where, tmp_path / "out", sacct=tmp_path / "sacct")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,6 +238,41 @@ def test_writing_spares_what_is_no_bundle(tmp_path, bundle):
     with pytest.raises(InputError, match="expected an empty folder or an older bundle, found other files"):
         write_bundle(tmp_path, bundle.manifest, bundle.files)
     assert (tmp_path / "thesis.txt").read_text() == "all of it"
+
+
+def test_a_folder_that_is_no_bundle_is_not_read(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"read {path}"))
+    (folder / "extra.bin").write_text("")
+    refused(folder, "extra.bin was added to it")
+    (folder / SUMS).unlink()
+    refused(folder, "expected SHA256SUMS, found MODEL_CARD.md, extra.bin")
+
+
+def test_a_folder_that_cannot_be_read(folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    refused(folder, "cannot be read: Permission denied")
+
+
+def test_a_manifest_nested_without_end(folder):
+    (folder / MANIFEST).write_text("[" * 200_000)
+    sign(folder)
+    refused(folder, "manifest.json: not JSON")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "5"}, {"GNU.sparse.map": "0,x"}],
+)
+def test_an_archive_with_holes_is_refused(tmp_path, header):
+    path = tmp_path / "holes.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("policy.onnx")
+        info.size, info.pax_headers = 600, header
+        tar.addfile(info, io.BytesIO(b"x" * 600))
+    refused(path, "not a bundle|not a file of a bundle")
 
 
 def test_a_digest_pins_a_bundle(folder, bundle):
