@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from threading import Thread
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,10 @@ from hpcai.live.state import LiveState
 
 MARGIN: Final = 0.05
 """Of the range of a feature, within which a value is none of those beyond it."""
+SLIGHT: Final = 0.1
+"""What a network reads is scaled to 0..1: a difference up to this is slight, also from what was always the same."""
+FAR: Final = 0.25
+"""Difference on that scale from which on one value of the machine makes all of the queue unlike the training."""
 
 T = TypeVar("T")
 
@@ -24,18 +29,38 @@ T = TypeVar("T")
 def beyond_range(manifest: Manifest, seen: Mapping[str, NDArray[np.floating[Any]]]) -> tuple[float, dict[str, float]]:
     """Return the share of jobs with a feature beyond what it was in training, and that share for each such feature.
 
-    A feature of the machine, of which there is one value, counts for all jobs if it is beyond.
+    A feature of the machine, of which there is one value, is told for all jobs, but counts for them only if it is far
+    beyond.
     """
+    found = _strangeness(manifest, seen)
+    return found.share, found.told
+
+
+@dataclass(frozen=True)
+class _Strangeness:
+    """``share`` of the jobs that count as beyond a range; the shares ``told`` of features, and those that ``count``."""
+
+    share: float
+    told: dict[str, float]
+    count: dict[str, float]
+
+
+def _strangeness(manifest: Manifest, seen: Mapping[str, NDArray[np.floating[Any]]]) -> _Strangeness:
+    slight = SLIGHT if manifest.kind == "network" else 0.0
     features = {feature.name: feature for tensor in manifest.inputs for feature in tensor.features}
-    jobs = max((len(values) for values in seen.values()), default=0)
+    single = {feature.name for tensor in manifest.inputs if tensor.shape == ("feature",) for feature in tensor.features}
+    jobs = max((len(values) for name, values in seen.items() if name not in single), default=0)
     strange = np.zeros(jobs, dtype=np.bool_)
-    shares = {}
+    told, count = {}, {}
     for name, values in seen.items():
-        beyond = _beyond(features[name], values)
-        if beyond.any():
-            shares[name] = round(float(beyond.mean()), 4)
-            strange |= beyond
-    return (float(strange.mean()) if jobs else 0.0), shares
+        excess = _excess(features[name], values, slight)
+        share = round(float((excess > 0).mean()), 4) if len(values) else 0.0
+        if share:
+            told[name] = share
+        if share and (name not in single or excess.max() > FAR - slight):
+            count[name] = share
+            strange |= excess > 0
+    return _Strangeness(float(strange.mean()) if jobs else 0.0, told, count)
 
 
 class UnlikeTrainingError(HpcaiError):
@@ -47,11 +72,11 @@ def check_range(manifest: Manifest, judgement: Judgement, most: float) -> dict[s
 
     Raises UnlikeTrainingError if more than ``most`` (0..1) of the jobs are beyond one.
     """
-    share, by_feature = beyond_range(manifest, judgement.seen)
-    if share > most:
-        worst = max(by_feature, key=lambda name: by_feature[name])
-        raise UnlikeTrainingError(f"{share:.0%} of the queue is unlike the training, most of all by {worst}")
-    return by_feature
+    found = _strangeness(manifest, judgement.seen)
+    if found.share > most:
+        worst = max(found.count, key=lambda name: found.count[name])
+        raise UnlikeTrainingError(f"{found.share:.0%} of the queue is unlike the training, most of all by {worst}")
+    return found.told
 
 
 class RangeGuard:
@@ -68,14 +93,14 @@ class RangeGuard:
         return judgement.order
 
 
-def _beyond(feature: Feature, values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+def _excess(feature: Feature, values: NDArray[np.floating[Any]], slight: float) -> NDArray[np.float64]:
+    """Return how far each value is beyond the feature's range and its margin, at least ``slight``; 0 if it is not."""
     if feature.least is None or feature.most is None:
-        return np.zeros(len(values), dtype=np.bool_)
-    margin = MARGIN * (feature.most - feature.least) + 1e-6 * max(abs(feature.most), 1e-3)
-    outside: NDArray[np.bool_] = (
-        (values < feature.least - margin) | (values > feature.most + margin) | ~np.isfinite(values)
-    )
-    return outside
+        return np.zeros(len(values))
+    margin = max(MARGIN * (feature.most - feature.least), slight) + 1e-6 * max(abs(feature.most), 1e-3)
+    wide = values.astype(np.float64)
+    excess = np.maximum(np.maximum(feature.least - wide, wide - feature.most) - margin, 0.0)
+    return np.where(np.isfinite(wide), excess, np.inf)
 
 
 def in_time(work: Callable[[], T], timeout: float) -> T:

@@ -20,5 +20,5 @@ def test_headroom_takes_no_part_where_it_cannot_be_replayed():
     assert "area-headroom" in everywhere
     assert everywhere == names("conservative", Machine.by_processors(8)) == names("conservative")
     assert names("conservative", SMALL_CLUSTER) == {name for name in everywhere if "headroom" not in name}
-    with pytest.raises(InputError, match="headroom: machine .* is counted by node"):
+    with pytest.raises(InputError, match=r"headroom: machine .* is counted by node"):
         families_for(Policy(backfill="conservative"), ("area-headroom",), [SMALL_CLUSTER])

@@ -16,8 +16,8 @@ from hpcai.learning.bundling.source import exportable
 from hpcai.learning.logs import read_logs
 from hpcai.learning.runtime import train_runtime
 from hpcai.live.bundle import MODEL_CARD, POLICY, write_bundle
-from hpcai.live.guards import RangeGuard, UnlikeTrainingError
-from hpcai.live.manifest import Manifest
+from hpcai.live.guards import RangeGuard, UnlikeTrainingError, beyond_range
+from hpcai.live.manifest import Feature, Manifest, Tensor
 from hpcai.live.ranking import BundleRanker, NoAnswerError
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
 from hpcai.scheduling.network import Network, NetworkMeta
@@ -148,6 +148,62 @@ def test_scores_that_are_no_numbers_are_no_answer(tmp_path):
 def test_a_queue_unlike_the_training_gets_no_order(predicted):
     ranker, state = BundleRanker(predicted), gpu_states()[5]
     assert RangeGuard(ranker, 0.25).rank(state).tolist() == ranker.rank(state).tolist()
-    shares = state.waiting.assign(gpus=0.1)  # it learned of whole GPUs alone
+    least = float(ranker.judge(state).seen["size"].min())
+    (variables,) = predicted.manifest.inputs
+    learned = [
+        feature.model_copy(update={"least": 0.0, "most": least / 2} if feature.name == "size" else {})
+        for feature in variables.features
+    ]
+    inputs = (variables.model_copy(update={"features": tuple(learned)}),)
+    of_smaller = BundleRanker(replace(predicted, manifest=predicted.manifest.model_copy(update={"inputs": inputs})))
     with pytest.raises(UnlikeTrainingError, match="100% of the queue is unlike the training, most of all by size"):
-        RangeGuard(ranker, 0.25).rank(replace(state, waiting=shares))
+        RangeGuard(of_smaller, 0.25).rank(state)
+
+
+# How much a network's queue may differ from those of its training.
+
+KNOWN = {"size_fraction": (0.01, 0.4), "memory_fraction": (0.0, 0.0), "requested_time": (0.3, 0.8)}
+KNOWN_MACHINE = {"free": (0.0, 0.9), "drained": (0.0, 0.0), "queue": (0.01, 0.49), "machine": (0.3333, 0.3333)}
+
+
+def like_the_training(**changed) -> tuple[float, dict[str, float]]:
+    """What the guard says of four jobs; by default they are as in training, and ``changed`` says what is otherwise."""
+    features = {
+        axes: tuple(Feature(name=n, meaning="", least=low, most=high) for n, (low, high) in known.items())
+        for axes, known in ((("job", "feature"), KNOWN), (("feature",), KNOWN_MACHINE))
+    }
+    manifest = Manifest(
+        domain="scheduling", name="n", kind="network", created="", hpcai="", outputs=(), policy={},
+        inputs=tuple(Tensor(name="x", dtype="float32", shape=k, features=v) for k, v in features.items()),
+    )  # fmt: skip
+    of_jobs = {name: np.full(4, low, np.float32) for name, (low, _) in KNOWN.items()}
+    of_machine = {name: np.full(1, low, np.float32) for name, (low, _) in KNOWN_MACHINE.items()}
+    seen = of_jobs | of_machine
+    return beyond_range(manifest, seen | {n: np.broadcast_to(np.float32(v), seen[n].shape) for n, v in changed.items()})
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ({}, {}),
+        ({"free": 1.0, "drained": 0.04}, {}),  # one node of 25
+        ({"machine": np.log10(104) / 6}, {}),  # one node more
+        ({"memory_fraction": 0.08}, {}),  # asked for, which nobody did
+        ({"drained": 0.2}, {"drained": 1.0}),
+        ({"queue": 200 / 300}, {"queue": 1.0}),  # of 96 at most
+    ],
+)
+def test_slight_differences_do_not_count(what, told):
+    assert like_the_training(**what) == (0.0, told)
+
+
+@pytest.mark.parametrize(
+    "what", [{"size_fraction": 0.9}, {"requested_time": 0.1}, {"queue": 0.95}, {"drained": 0.5}, {"free": np.nan}]
+)
+def test_jobs_of_unknown_kinds_and_another_machine_do(what):
+    assert like_the_training(**what) == (1.0, dict.fromkeys(what, 1.0))
+
+
+def test_the_reason_is_one_that_counts():
+    share, told = like_the_training(drained=0.2, size_fraction=[0.9, 0.9, 0.1, 0.1])
+    assert (share, told) == (0.5, {"drained": 1.0, "size_fraction": 0.5})

@@ -78,12 +78,16 @@ def _limits(manifest: Manifest) -> list[str]:
     limits = [
         "The results are of replays, in which the policy also backfills as it was trained; live, the site's own "
         "scheduler starts and backfills jobs, and the policy gives the order.",
-        f"Where it cannot answer, jobs are in the order of {manifest.fallback}.",
+        f"Where it cannot answer, a live adapter leaves the site's own order; a scheduler that has none should take "
+        f"that of {manifest.fallback}.",
     ]
     if manifest.policy.get("headroom"):
         limits.append("Its headroom, what stays free beside a job that starts, is kept in replays only.")
     if manifest.policy.get("estimate") == "actual":
-        limits.append("It learned with run times known; live it reads the requested times.")
+        limits.append(
+            "It learned with run times known; live it reads the requested times. Where a job of its logs has none, the "
+            "ranges of features above are of its run time."
+        )
     if manifest.kind == "network":
         limits.append("In a replay it is asked again after each start; live once for each cycle.")
     return limits

@@ -34,34 +34,37 @@ class Observed:
     """What was seen of recorded states."""
 
     states: int = 0
-    apart: float = 0.0  # the most that the graph and the policy differed by
-    size: float = 1.0  # the largest value that they gave, at least 1
+    values: list[float] = field(default_factory=list)  # by state, the most that values differed by, relative
+    scores: list[tuple[float, float]] = field(default_factory=list)  # the most that scores did, and the largest score
     seen: dict[str, list[Floats]] = field(default_factory=dict)
     ranges: dict[str, Range] = field(default_factory=dict)
 
     @property
     def difference(self) -> float:
-        """The most that the graph and the policy differed by, relative."""
-        return self.apart / self.size
+        """The most that the graph and the policy differed by, relative.
+
+        Values in double precision are judged each beside itself. Scores in single precision are as exact as the largest
+        number that was added up to one of them, so they are judged beside the largest score of their queue; where that
+        is small because large numbers cancelled each other, beside what it is in the median queue.
+        """
+        usual = float(np.median([largest for _, largest in self.scores])) if self.scores else 0.0
+        tiny = float(np.finfo(np.float32).tiny)
+        relative = [apart / max(largest, usual, tiny) for apart, largest in self.scores]
+        return max([*self.values, *relative], default=0.0)
 
     def compare(self, ours: Floats, theirs: Floats) -> None:
-        """Note how far two answers are apart; infinite values must be the same.
-
-        Scores in single precision are as exact as the largest number that was added up to one of them, so they are
-        judged beside the largest score seen; values in double precision each beside itself.
-        """
+        """Note how far two answers are apart; infinite values must be the same."""
         self.states += 1
         finite = np.isfinite(ours)
         if ours.shape != theirs.shape or not np.array_equal(ours[~finite], theirs[~finite]):
-            self.apart = np.inf
+            self.values.append(np.inf)
             return
+        size = np.abs(ours[finite].astype(np.float64))
         apart = np.abs(ours[finite].astype(np.float64) - theirs[finite])
-        size = np.maximum(np.abs(ours[finite].astype(np.float64)), 1.0)
         if ours.dtype == np.float32:
-            self.size = max(self.size, float(np.max(size, initial=1.0)))
+            self.scores.append((float(np.max(apart, initial=0.0)), float(np.max(size, initial=0.0))))
         else:
-            apart /= size
-        self.apart = max(self.apart, float(np.max(apart, initial=0.0)))
+            self.values.append(float(np.max(apart / np.maximum(size, 1.0), initial=0.0)))
 
     def feature(self, given: Feature) -> Feature:
         """Return a feature with what it was among the recorded states."""

@@ -32,7 +32,8 @@ def export_command(
     """Write a policy as a bundle that a live scheduler can follow, checked on recorded queues."""
     from hpcai.learning.bundling.export import export_policy
 
-    print("hpcai: comparing the exported graph with the policy on recorded queues ...", file=sys.stderr)
+    if not quiet:
+        print("hpcai: comparing the exported graph with the policy on recorded queues ...", file=sys.stderr)
     bundle = export_policy(
         source, out, trace=trace or None, format=format, machine=machine, backfill=backfill, estimate=estimate,
         predictor=predictor, evaluation=evaluation, windows=windows, rival=rival, fallback=fallback, quiet=quiet,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from hpcai.learning.bundling.graph import formula_graph, network_graph
 from hpcai.learning.bundling.recorded import recorded_states
 from hpcai.learning.bundling.source import Exportable, exportable, variables_of
 from hpcai.learning.logs import Log, read_logs
-from hpcai.live.bundle import MODEL_CARD, NETWORK, POLICY, PREDICTOR, SUMS, Bundle, write_bundle
+from hpcai.live.bundle import MODEL_CARD, NETWORK, POLICY, PREDICTOR, SUMS, Bundle, check_can_be_written, write_bundle
 from hpcai.live.manifest import Feature, Manifest, Metric, Source, Tensor
 from hpcai.live.ranking import BundleRanker
 from hpcai.live.state import LiveState
@@ -58,18 +59,25 @@ def export_policy(
     """Write the bundle of a run folder, a named ordering or ``expr:FORMULA``, and return it as it reads again.
 
     ``evaluation`` is the folder of a finished one that the results are taken from; by default the policy and
-    ``rival`` are replayed on ``windows`` of the test part (20 of 1,024 jobs, or shorter ones in a short log).
-    ``states`` is how many recorded queues the graph is
-    compared on. ``given`` are trace, format, machine, and for a rule backfill, estimate, predictor, seed. Raises
-    InputError if something cannot be used, ExportError if the graph does not give what the policy gives.
+    ``rival`` (fcfs or saf, if that is the policy itself) are replayed on ``windows`` of the test part (20 of 1,024
+    jobs, or shorter ones in a short log). ``states`` is how many recorded queues the graph is compared on; a line on
+    standard error says so if the logs have fewer. ``given`` are trace, format, machine, and for a rule backfill,
+    estimate, predictor, seed. Raises InputError if something cannot be used, ExportError if the graph does not give
+    what the policy gives.
     """
     parse_ordering(fallback, {})
+    check_can_be_written(out)
     policy = exportable(source, {key: value for key, value in given.items() if value is not None})
     logs = read_logs(policy.config)
     policy.check_logs(logs)
     files = _files(policy)
     draft = _manifest(policy, logs, fallback)
     observed = _check(policy, logs, draft, files, states)
+    if observed.states < states and not quiet:
+        print(
+            f"hpcai: {policy.name}: compared on {observed.states:,} recorded queues; its logs have no {states:,}",
+            file=sys.stderr,
+        )
     metrics = (
         _read_metrics(evaluation, policy)
         if evaluation
@@ -191,7 +199,7 @@ def _fitting_windows(logs: Sequence[Log]) -> str:
 
 def _measure(policy: Exportable, windows: str, rival: str, quiet: bool) -> tuple[Metric, ...]:
     """Replay the policy and its rival on the test part."""
-    rival = rival if rival != policy.item else "fcfs"
+    rival = next(name for name in (rival, "fcfs", "saf") if name != policy.item)
     config = policy.config
     with tempfile.TemporaryDirectory() as folder:
         evaluation = evaluate(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from hpcai.evaluation.windows import Window
 from hpcai.learning.logs import Log
 from hpcai.live.state import LiveState
 from hpcai.scheduling.policy import Policy
@@ -23,35 +26,70 @@ def recorded_states(
 ) -> Iterator[LiveState]:
     """Yield ``states`` moments of the training part of a log, replayed under ``policy`` in windows of ``length`` jobs.
 
-    Moments are submissions after which somebody waits, drawn evenly among windows; there are fewer where the queue
-    is seldom more than empty.
+    Moments are submissions, before anybody is started then: what the policy was asked about when it learned. They are
+    drawn evenly among the windows, what is short in one from the others, and half of them where somebody waits
+    afterwards too, if there are so many. There are none if nobody ever waits.
     """
     rng = np.random.default_rng(seed)
-    drawn = log.draw("train", windows, length, seed)
-    for number, window in enumerate(drawn):
-        share = states * (number + 1) // len(drawn) - states * number // len(drawn)
-        jobs = log.window_jobs(window)
-        past = log.jobs.iloc[max(window.first - REMEMBERED, 0) : window.first] if policy.learns else None
-        end = final_state(jobs, log.machine, policy, past, log.trace.origin)
-        busy = _moments_with_a_queue(end)
-        for now in np.sort(rng.choice(busy, min(share, len(busy)), replace=False)).tolist():
-            yield _at(now, jobs, end, log, past)
+    replays = [_replay(log, policy, window) for window in log.draw("train", windows, length, seed)]
+    if not any(len(replay.busy) for replay in replays):
+        return
+    for replay, share in zip(replays, _shares([len(r.moments) for r in replays], states), strict=True):
+        for now in replay.draw(share, rng):
+            yield _at(now, replay, log, policy)
 
 
-def _moments_with_a_queue(end: State) -> np.ndarray:
-    """Return the instants of submissions after which somebody waits."""
+@dataclass(frozen=True)
+class _Replay:
+    """A window of a log at the end of its replay, the instants of its submissions, and those after which some wait."""
+
+    jobs: pd.DataFrame
+    past: pd.DataFrame | None
+    end: State
+    moments: NDArray[np.float64]
+    busy: NDArray[np.float64]
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[float]:
+        """Return ``count`` moments in order, half of them busy if there are so many."""
+        first = rng.choice(self.busy, min(-(-count // 2), len(self.busy)), replace=False)
+        others = np.setdiff1d(self.moments, first)
+        rest = rng.choice(others, min(count - len(first), len(others)), replace=False)
+        return sorted([*first.tolist(), *rest.tolist()])
+
+
+def _replay(log: Log, policy: Policy, window: Window) -> _Replay:
+    jobs = log.window_jobs(window)
+    past = log.jobs.iloc[max(window.first - REMEMBERED, 0) : window.first] if policy.learns else None
+    end = final_state(jobs, log.machine, policy, past, log.trace.origin)
     submit, start = np.sort(end.submit), np.sort(end.start)
     waiting = np.arange(1, len(submit) + 1) - np.searchsorted(start, submit, side="right")
-    return np.unique(submit[waiting > 0])
+    known = np.isfinite(submit)
+    return _Replay(jobs, past, end, np.unique(submit[known]), np.unique(submit[known & (waiting > 0)]))
 
 
-def _at(now: float, jobs: pd.DataFrame, end: State, log: Log, past: pd.DataFrame | None) -> LiveState:
-    """Return what is known at ``now``, with what only the future tells hidden."""
+def _shares(sizes: Sequence[int], total: int) -> list[int]:
+    """Return how many of ``total`` each of several gets: the same, except who has fewer, whose rest the others get."""
+    shares, left = [0] * len(sizes), total
+    smallest_first = sorted(range(len(sizes)), key=lambda k: sizes[k])
+    for others, k in zip(range(len(sizes), 0, -1), smallest_first, strict=True):
+        shares[k] = min(sizes[k], left // others)
+        left -= shares[k]
+    return shares
+
+
+def _at(now: float, replay: _Replay, log: Log, policy: Policy) -> LiveState:
+    """Return what is known at ``now`` before anybody is started, with what only the future tells hidden.
+
+    A policy that learned with run times known reads the requested times live: a job without one has its run time there.
+    """
+    jobs, end, past = replay.jobs, replay.end, replay.past
     start, run = end.start, end.jobs["run"]
-    waits = np.flatnonzero((end.submit <= now) & ~(start <= now))
-    runs = np.flatnonzero((start <= now) & (start + run > now))
-    ended = np.flatnonzero(start + run <= now)
+    waits = np.flatnonzero((end.submit <= now) & ~(start < now))
+    runs = np.flatnonzero((start < now) & (start + run > now))
+    ended = np.flatnonzero((start < now) & (start + run <= now))
     hidden = jobs.assign(run_time=np.nan, start=np.nan, end=np.nan)
+    if policy.estimate == "actual":
+        hidden = hidden.assign(requested_time=jobs["requested_time"].fillna(jobs["run_time"]))
     known = past
     if past is not None:
         over = jobs.iloc[ended].assign(start=start[ended], end=(start + run)[ended])

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,9 +18,9 @@ from typer.testing import CliRunner
 
 from hpcai.cli import app
 from hpcai.errors import InputError
-from hpcai.learning.bundling.checks import ExportError, compare
+from hpcai.learning.bundling.checks import TOLERANCE, ExportError, Observed, compare
 from hpcai.learning.bundling.export import export_policy
-from hpcai.learning.bundling.recorded import recorded_states
+from hpcai.learning.bundling.recorded import _shares, recorded_states
 from hpcai.learning.bundling.source import exportable
 from hpcai.learning.logs import read_logs
 from hpcai.live.bundle import KNOWN, MANIFEST, SUMS, write_bundle
@@ -59,11 +60,14 @@ def test_a_bundle_says_what_it_is(bundle):
     assert manifest.checked["states"] == 30
     assert manifest.checked["largest_difference"] <= 1e-5
     (metric,) = manifest.metrics
-    assert (metric.rival, metric.part) == ("saf", "test") or metric.rival == "fcfs"
+    assert (metric.rival, metric.part) == ("fcfs", "test")  # not itself
     assert metric.low <= metric.ratio <= metric.high
     assert manifest.validity["queue_length"].most >= manifest.validity["queue_length"].least >= 1
     card = bundle.files["MODEL_CARD.md"].decode()
-    assert "requested_time * size" in card or "saf" in card
+    assert "Lowest value starts first: `saf`" in card
+    assert "a live adapter leaves the site's own order" in card
+    assert "live it reads the requested times. Where a job of its logs has none" in card
+    assert requested.most < 30 * 86400  # not that of a job without one
 
 
 def test_sha256sum_agrees(bundle):
@@ -71,29 +75,73 @@ def test_sha256sum_agrees(bundle):
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize(("log", "source"), [(LOG, "wfp3"), (GPU_LOG, "saf"), (GPU_LOG, "fair-share"), (LOG, "f1")])
-def test_a_bundle_ranks_as_a_replay_orders(tmp_path, log, source):
-    given = {"estimate": "actual"} if log == LOG else {}
-    ranker = load_ranker(export_policy(source, tmp_path / "b", trace=[log], **given, **QUICK).where)
-    for state in recorded(source, log, **given):
+BY_HAND = {
+    "saf": lambda jobs, now: jobs["requested_time"] * jobs["processors"],
+    "wfp3": lambda jobs, now: -(((now - jobs["submit"]) / jobs["requested_time"]) ** 3) * jobs["processors"],
+    "f1": lambda jobs, now: (
+        np.log10(np.maximum(jobs["requested_time"], 1)) * jobs["processors"]
+        + 870 * np.log10(np.maximum(jobs["submit"], 1))
+    ),
+}
+
+
+@pytest.mark.parametrize("source", BY_HAND)
+def test_a_bundle_orders_as_its_formula_says(tmp_path, source):
+    """The log has no requested times; a policy that learned with run times known is asked about those."""
+    ranker = load_ranker(export_policy(source, tmp_path / "b", trace=[LOG], estimate="actual", **QUICK).where)
+    for state in recorded(source, LOG, estimate="actual"):
+        jobs = state.waiting
+        judgement = ranker.judge(state)
+        values = BY_HAND[source](jobs, state.now).to_numpy()
+        np.testing.assert_allclose(judgement.values, values, rtol=1e-9)
+        order = np.lexsort((np.arange(len(jobs)), jobs["submit"], judgement.values))
+        assert judgement.order.tolist() == order.tolist()
+        assert judgement.judged == len(jobs)
+
+
+@pytest.mark.parametrize("source", ["saf", "fair-share"])
+def test_a_bundle_orders_the_queue_of_a_cluster_of_gpus(tmp_path, source):
+    ranker = load_ranker(export_policy(source, tmp_path / "b", trace=[GPU_LOG], **QUICK).where)
+    for state in recorded(source, GPU_LOG):
         judgement = ranker.judge(state)
         assert sorted(judgement.order.tolist()) == list(range(len(state.waiting)))
-        assert judgement.judged == len(state.waiting)
-        if source == "fair-share":
-            continue
-        values = judgement.values[judgement.order]
-        assert (np.diff(values) >= 0).all()
-        by_hand = {
-            "saf": state.waiting["requested_time"] * np.maximum(state.waiting["gpus"], 0),
-            "f1": np.log10(np.maximum(state.waiting["requested_time"], 1)) * state.waiting["processors"]
-            + 870 * np.log10(np.maximum(state.waiting["submit"], 1)),
-        }
-        if source == "f1":
-            # Run times are hidden and this log has no requested times, so all are taken for a month.
-            assert np.isinf(judgement.values).sum() == 0
-            assert state.waiting["requested_time"].isna().all()
-        elif source in by_hand and (state.waiting["gpus"] > 0).all():
-            assert np.argsort(by_hand[source], kind="stable").tolist() == judgement.order.tolist()
+        assert (np.diff(judgement.values[judgement.order]) >= 0).all()
+
+
+def test_recorded_queues_are_as_the_policy_is_asked_about_them():
+    """At a submission nobody is started yet; the quiet windows' share goes to others."""
+    states = recorded("saf", LOG, states=60, estimate="actual")
+    assert len(states) == 60
+    for state in states:
+        assert state.waiting["submit"].max() == state.now
+        assert (state.running["start"] < state.now).all()
+        assert state.waiting["run_time"].isna().all()
+        assert state.waiting["requested_time"].notna().all()
+    assert sum(len(state.running) == 0 for state in states) < len(states)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "total", "shares"),
+    [([9, 9, 9], 6, [2, 2, 2]), ([1, 9, 9], 7, [1, 3, 3]), ([0, 2, 9], 9, [0, 2, 7]), ([1, 1], 9, [1, 1]), ([], 3, [])],
+)
+def test_the_shares_of_windows(sizes, total, shares):
+    assert _shares(sizes, total) == shares
+
+
+def test_fewer_queues_than_asked_are_said(tmp_path, capsys):
+    export_policy("saf", tmp_path / "b", trace=[GPU_LOG], **QUICK | {"states": 100_000, "quiet": False})
+    assert re.search(
+        r"^hpcai: saf: compared on \d+ recorded queues; its logs have no 100,000$", capsys.readouterr().err, re.M
+    )
+
+
+def test_scores_are_judged_beside_those_of_their_queue():
+    observed = Observed()
+    for largest, apart in ((1e6, 0.0), (1.0, 0.0), (1.0, 1e-6), (2.0, 0.0), (1e-3, 1e-6)):
+        observed.compare(np.array([largest], np.float32), np.array([largest + apart], np.float64))
+    assert observed.difference == pytest.approx(1e-6, rel=0.1)  # of a median of 1
+    observed.compare(np.array([1.0], np.float32), np.array([1.001], np.float64))
+    assert observed.difference > TOLERANCE
 
 
 def test_jobs_that_fit_no_machine_come_last(bundle):
@@ -306,6 +354,28 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, source, given, message):
     with pytest.raises(InputError, match=message) as caught:
         export_policy(source, tmp_path / "b", **given, **QUICK)
     assert "\n" not in str(caught.value)
+
+
+def test_fcfs_has_another_rival(tmp_path):
+    (metric,) = export_policy("fcfs", tmp_path / "b", trace=[GPU_LOG], rival="fcfs", **QUICK).manifest.metrics
+    assert metric.rival == "saf"
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_done(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out, message in (
+        ("file", "expected a folder to write, found a file"),
+        ("file/b", "cannot be written: Not a directory"),
+        ("file/b.tar", "cannot be written: Not a directory"),
+    ):
+        with pytest.raises(InputError, match=message):
+            export_policy("saf", tmp_path / out, trace=["nowhere.swf"])
+
+
+def test_quiet_is_quiet(tmp_path):
+    command = ["export", "saf", "--trace", GPU_LOG, "--out", str(tmp_path / "b"), "--windows", "2x40", "--quiet"]
+    done = CliRunner().invoke(app, command)
+    assert (done.exit_code, done.output) == (0, "")
 
 
 def test_the_live_side_imports_no_learner():
