@@ -9,12 +9,14 @@ from hpcai.scheduling.placement.fragmentation import cluster_fragmentation, frag
 from hpcai.scheduling.placement.gangs import place_gang
 from hpcai.scheduling.placement.inflation import inflate
 from hpcai.scheduling.placement.nodes import Nodes, fits, make_nodes, remove, take
-from hpcai.scheduling.placement.pods import Pods, make_pods, make_target
+from hpcai.scheduling.placement.pods import PLACE, POD, Pods, make_pods, make_target
 from hpcai.scheduling.placement.policies import POLICIES, Rule, choose, make_rule, place_pod
 
 __all__ = [
     "FEATURES",
     "KINDS_OF_POD",
+    "PLACE",
+    "POD",
     "POLICIES",
     "WEIGHTS",
     "Nodes",
