@@ -31,6 +31,7 @@ from hpcai.scheduling.placement.nodes import gpu_kinds
 Floats = NDArray[np.float64]
 TRAINING_SEEDS: Final = 1_000_000  # first of training; evaluations count from 0
 VALIDATION_SEEDS: Final = 2_000_000
+LEAST: Final = 1e-4  # of the GPUs, left unallocated, that a ratio is taken of
 SPREAD: Final = 1.0  # of the logarithms of what variants are multiplied by
 
 
@@ -81,7 +82,7 @@ class Ground:
 
         trials = [(weights, game) for weights in candidates for game in self.games]
         values = np.array(in_threads(left, trials, workers)).reshape(len(candidates), len(self.games))
-        return np.asarray(np.exp(np.log(np.maximum(values, 1e-9) / self.baseline).mean(axis=1)))
+        return np.asarray(np.exp(np.log(np.maximum(values, LEAST) / np.maximum(self.baseline, LEAST)).mean(axis=1)))
 
 
 def varied(workload: Workload, config: PlacementTraining, seed: int) -> Workload:

@@ -13,7 +13,7 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).parent
-_FOLDERS = (_HERE, _HERE.parent / "simulation")
+_FOLDERS = (_HERE, _HERE / "placement", _HERE.parent / "simulation")
 
 
 def _drop_stale_cache() -> None:
