@@ -63,8 +63,17 @@ def exportable(source: str, given: dict[str, Any]) -> Exportable:
     Raises InputError if it names none of these, or if a policy cannot be followed by a live scheduler.
     """
     folder = Path(source.removeprefix(PREFIX))
-    if not folder.is_dir():
-        return _heuristic(source, given)
+    found = _learned(folder, given) if folder.is_dir() else _heuristic(source, given)
+    if found.network is None and found.formula.needs_usage:
+        raise InputError(
+            f"export {source}: it names usage or fairshare, which a live adapter cannot know as a replay does; "
+            "fair shares are the site's own scheduler's"
+        )
+    return found
+
+
+def _learned(folder: Path, given: dict[str, Any]) -> Exportable:
+    """Return the result of a training run."""
     item = f"{PREFIX}{folder}"
     policy = validated(Policy, policy_of_run(item), item)
     config = make_config(read_mapping(folder / "config.yaml") | _about_logs(given), str(folder / "config.yaml"))
@@ -79,6 +88,7 @@ def _about_logs(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _heuristic(source: str, given: dict[str, Any]) -> Exportable:
+    """Return a named ordering or a formula."""
     if not given.get("trace"):
         raise InputError(f"export {source}: expected a run folder, or --trace beside an ordering, to record queues on")
     fields = {key: given[key] for key in ("backfill", "estimate", "predictor") if key in given}

@@ -99,10 +99,9 @@ def test_a_bundle_orders_as_its_formula_says(tmp_path, source):
         assert judgement.judged == len(jobs)
 
 
-@pytest.mark.parametrize("source", ["saf", "fair-share"])
-def test_a_bundle_orders_the_queue_of_a_cluster_of_gpus(tmp_path, source):
-    ranker = load_ranker(export_policy(source, tmp_path / "b", trace=[GPU_LOG], **QUICK).where)
-    for state in recorded(source, GPU_LOG):
+def test_a_bundle_orders_the_queue_of_a_cluster_of_gpus(tmp_path):
+    ranker = load_ranker(export_policy("saf", tmp_path / "b", trace=[GPU_LOG], **QUICK).where)
+    for state in recorded("saf", GPU_LOG):
         judgement = ranker.judge(state)
         assert sorted(judgement.order.tolist()) == list(range(len(state.waiting)))
         assert (np.diff(judgement.values[judgement.order]) >= 0).all()
@@ -347,6 +346,7 @@ def test_commands(folder, bundle):
         ("saf", {}, "expected a run folder, or --trace beside an ordering"),
         ("nonsense", {"trace": [LOG]}, "ordering 'nonsense': expected"),
         ("saf-predicted", {"trace": [LOG]}, "need a predictor"),
+        ("multifactor", {"trace": [LOG]}, "it names usage or fairshare, which a live adapter cannot know"),
         ("saf", {"trace": ["nowhere.swf"]}, "nowhere.swf"),
     ],
 )
