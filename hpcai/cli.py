@@ -11,6 +11,7 @@ import typer
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
 from hpcai.evaluation.live.commands import report_command
+from hpcai.evaluation.placement_commands import placement_command
 from hpcai.learning.bundling.commands import export_command
 from hpcai.learning.commands import train_app
 from hpcai.learning.sweeps.commands import sweep_app
@@ -33,6 +34,7 @@ app.add_typer(live_app, name="live")
 live_app.command("report")(report_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
+app.command("placement")(placement_command)
 
 
 def _version(asked: bool) -> None:
