@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +14,7 @@ from pydantic import ValidationError
 
 from hpcai.errors import HpcaiError, InputError
 from hpcai.live.bundle import PREDICTOR, Bundle, read_bundle
+from hpcai.live.policy import without_hindsight
 from hpcai.live.state import LiveState
 from hpcai.scheduling.features import JOB_FEATURES, LONGEST, MACHINE_FEATURES
 from hpcai.scheduling.jobs import sized_and_fitting
@@ -74,19 +72,11 @@ class BundleRanker:
         except ValidationError as error:
             raise InputError(f"{where}: its policy is not of this version: {error.errors()[0]['msg']}") from error
         changed: dict[str, Any] = {"headroom": None, "network": None, "dependencies": False}
-        if policy.estimate == "actual":
-            changed["estimate"] = "requested"
-        if policy.predictor == "actual":
-            changed["predictor"] = "none"
+        changed |= without_hindsight(policy)
         if policy.predictor_is_file:
             if PREDICTOR not in self.bundle.files:
                 raise InputError(f"{where}: expected {PREDICTOR}, which its policy needs")
-            # The reader of predictors takes a path, and a bundle may be a .tar: what was verified is written once.
-            folder = tempfile.mkdtemp(prefix="hpcai-bundle-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            path = Path(folder) / PREDICTOR
-            path.write_bytes(self.bundle.files[PREDICTOR])
-            changed["predictor"] = str(path)
+            changed["predictor"] = str(self.bundle.unpacked / PREDICTOR)
         return policy.model_copy(update=changed)
 
     def rank(self, state: LiveState) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from hpcai.live.slurm.client import Job, Poll, SlurmClient, Written, present_val
 from hpcai.live.slurm.config import AdapterConfig
 from hpcai.live.slurm.cycle import Cycle
 from hpcai.live.slurm.ledger import Ledger
-from hpcai.live.slurm.memory import note_cycle, note_past, note_poll, recent
+from hpcai.live.slurm.memory import note_cycle, note_ledger, note_past, note_poll, recent
 from hpcai.live.slurm.plan import Plan, plan, to_put_back
 from hpcai.live.slurm.state import live_state
 from hpcai.live.state import LiveState
@@ -158,6 +158,7 @@ class Adapter:
         scope = [jobs[job] for job in ranked if self._config.scope.holds(jobs[job])]
         movable = [job for job in scope if job.id not in self._immovable]
         cycle.waiting, cycle.scope = len(state.waiting), len(scope)
+        note_ledger(self._log, self._ledger.before)
         cycle.plan = plan(movable, poll.at, self._config, self._ledger.before)
         cycle.strange = beyond_range(self._ranker.bundle.manifest, judgement.seen)[1]
         try:
