@@ -141,10 +141,11 @@ def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
         (path / name).write_bytes(data)
 
 
-def read_bundle(path: str | Path) -> Bundle:
-    """Return the bundle in a folder or .tar.
+def read_bundle(path: str | Path, digest: str | None = None) -> Bundle:
+    """Return the bundle in a folder or .tar, which must have ``digest`` if one is given.
 
-    Raises InputError if a file is missing, changed, added or too large, or if the bundle is of another schema.
+    Raises InputError if a file is missing, changed, added or too large, or if the bundle is another, or of another
+    schema.
     """
     where = f"bundle {path}"
     try:
@@ -153,7 +154,10 @@ def read_bundle(path: str | Path) -> Bundle:
         raise InputError(f"{where}: cannot be read: {error.strerror or error}") from error
     _check_names(files, where)
     _verify(files, where)
-    return Bundle(str(path), _read_manifest(files, where), files, hashlib.sha256(files[SUMS]).hexdigest())
+    bundle = Bundle(str(path), _read_manifest(files, where), files, hashlib.sha256(files[SUMS]).hexdigest())
+    if digest is not None and digest != bundle.digest:
+        raise InputError(f"{where}: expected digest {digest}, found {bundle.digest}")
+    return bundle
 
 
 def _read_folder(path: Path, where: str) -> dict[str, bytes]:

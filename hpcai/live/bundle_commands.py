@@ -35,16 +35,14 @@ def verify_command(
     digest: Annotated[str | None, typer.Option(help="What its digest has to be.")] = None,
 ) -> None:
     """Check that a bundle is whole, unchanged, of this schema, and can be run here; print its digest."""
-    from hpcai.errors import InputError
     from hpcai.live.bundle import read_bundle
-    from hpcai.live.ranking import load_ranker, make_session
+    from hpcai.live.ranking import BundleRanker, make_session
 
-    bundle = read_bundle(path)
-    if digest is not None and digest != bundle.digest:
-        raise InputError(f"bundle {path}: expected digest {digest}, found {bundle.digest}")
-    make_session(bundle)
+    bundle = read_bundle(path, digest)
     if bundle.manifest.domain == "scheduling":
-        load_ranker(path)
+        BundleRanker(bundle)
+    else:
+        make_session(bundle)
     print(f"{bundle.digest}  {path}")
 
 

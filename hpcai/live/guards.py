@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpcai.errors import HpcaiError
 from hpcai.live.manifest import Feature, Manifest
-from hpcai.live.ranking import BundleRanker, Judgement, NoAnswerError
+from hpcai.live.ranking import BundleRanker, NoAnswerError
 from hpcai.live.state import LiveState
 
 MARGIN: Final = 0.05
@@ -26,26 +26,34 @@ FAR: Final = 0.25
 T = TypeVar("T")
 
 
-def beyond_range(manifest: Manifest, seen: Mapping[str, NDArray[np.floating[Any]]]) -> tuple[float, dict[str, float]]:
-    """Return the share of jobs with a feature beyond what it was in training, and that share for each such feature.
-
-    A feature of the machine, of which there is one value, is told for all jobs, but counts for them only if it is far
-    beyond.
-    """
-    found = _strangeness(manifest, seen)
-    return found.share, found.told
+class UnlikeTrainingError(HpcaiError):
+    """Too much of a queue is beyond the range in which a policy learned."""
 
 
 @dataclass(frozen=True)
-class _Strangeness:
-    """``share`` of the jobs that count as beyond a range; the shares ``told`` of features, and those that ``count``."""
+class Strangeness:
+    """How much of a queue is beyond the range of the training.
+
+    ``share`` of the jobs counts as beyond it; ``told`` are the shares of features that are, ``count`` those that count.
+    """
 
     share: float
     told: dict[str, float]
     count: dict[str, float]
 
+    def check(self, most: float) -> None:
+        """Raise UnlikeTrainingError if more than ``most`` (0..1) of the jobs are beyond the range."""
+        if self.share > most:
+            worst = max(self.count, key=lambda name: self.count[name])
+            raise UnlikeTrainingError(f"{self.share:.0%} of the queue is unlike the training, most of all by {worst}")
 
-def _strangeness(manifest: Manifest, seen: Mapping[str, NDArray[np.floating[Any]]]) -> _Strangeness:
+
+def strangeness(manifest: Manifest, seen: Mapping[str, NDArray[np.floating[Any]]]) -> Strangeness:
+    """Return how much of what was ``seen``, features by name, is beyond what it was in training.
+
+    A feature of the machine, of which there is one value, is told for all jobs, but counts for them only if it is far
+    beyond.
+    """
     slight = SLIGHT if manifest.kind == "network" else 0.0
     features = {feature.name: feature for tensor in manifest.inputs for feature in tensor.features}
     single = {feature.name for tensor in manifest.inputs if tensor.shape == ("feature",) for feature in tensor.features}
@@ -60,23 +68,7 @@ def _strangeness(manifest: Manifest, seen: Mapping[str, NDArray[np.floating[Any]
         if share and (name not in single or excess.max() > FAR - slight):
             count[name] = share
             strange |= excess > 0
-    return _Strangeness(float(strange.mean()) if jobs else 0.0, told, count)
-
-
-class UnlikeTrainingError(HpcaiError):
-    """Too much of a queue is beyond the range in which a policy learned."""
-
-
-def check_range(manifest: Manifest, judgement: Judgement, most: float) -> dict[str, float]:
-    """Return the share of jobs beyond the range of each feature that has any.
-
-    Raises UnlikeTrainingError if more than ``most`` (0..1) of the jobs are beyond one.
-    """
-    found = _strangeness(manifest, judgement.seen)
-    if found.share > most:
-        worst = max(found.count, key=lambda name: found.count[name])
-        raise UnlikeTrainingError(f"{found.share:.0%} of the queue is unlike the training, most of all by {worst}")
-    return found.told
+    return Strangeness(float(strange.mean()) if jobs else 0.0, told, count)
 
 
 class RangeGuard:
@@ -89,7 +81,7 @@ class RangeGuard:
     def rank(self, state: LiveState) -> NDArray[np.int64]:
         """Return all rows of ``state.waiting``, the one to start first in front. Raises UnlikeTrainingError."""
         judgement = self._ranker.judge(state)
-        check_range(self._ranker.bundle.manifest, judgement, self._most)
+        strangeness(self._ranker.bundle.manifest, judgement.seen).check(self._most)
         return judgement.order
 
 

@@ -27,21 +27,28 @@ class NoAnswerError(HpcaiError):
     """A policy gave no usable answer."""
 
 
+Floats = NDArray[np.floating[Any]]
+Arrays = Mapping[str, Floats]
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a policy says of a queue: rows of the waiting table, first to start first, and why.
 
     The first ``judged`` rows were put in order by the policy, those behind by submission. ``values`` are by row, nan
-    where there is none; ``seen`` are the features by name, each (jobs,), or (1,) of the machine.
+    where there is none; ``seen`` are the features by name, each (jobs,), or (1,) of the machine. ``inputs`` and
+    ``output`` are what the graph was given and gave; empty if there was nobody to judge.
     """
 
     order: NDArray[np.int64]
     values: NDArray[np.float64]
     judged: int
-    seen: Mapping[str, NDArray[np.floating[Any]]]
+    seen: Arrays
+    inputs: Arrays
+    output: Floats
 
 
-Order = Callable[[Outlook, LiveState], tuple[NDArray[np.int64], NDArray[np.float64]]]
+Order = Callable[[Outlook, LiveState, Floats], tuple[NDArray[np.int64], NDArray[np.float64]]]
 
 
 class BundleRanker:
@@ -54,6 +61,7 @@ class BundleRanker:
             raise InputError(f"{where}: expected the domain scheduling, found {manifest.domain}")
         self.bundle = bundle
         self.session = make_session(bundle)
+        (self._output,) = [tensor.name for tensor in manifest.outputs]
         self.policy = self._live_policy(where)
         self._names = [feature.name for tensor in manifest.inputs for feature in tensor.features]
         self._meta = _network_meta(bundle) if manifest.kind == "network" else None
@@ -91,15 +99,19 @@ class BundleRanker:
         sized, fitting = sized_and_fitting(waiting, state.machine)
         able = np.flatnonzero(sized & fitting)
         order, values = np.zeros(0, np.int64), np.full(len(waiting), np.nan)
-        seen: Mapping[str, NDArray[np.floating[Any]]] = {}
+        seen: Arrays = {}
+        inputs: Arrays = {}
+        output: Floats = np.zeros(0)
         if len(able):
             asked = replace(state, waiting=waiting.iloc[able].reset_index(drop=True))
             view = self._look(asked)
-            inner, inner_values = self._order(view, asked)
-            order, values[able], seen = able[inner], inner_values, self._seen(view)
+            seen, inputs = self._seen(view), self._feed(view)
+            (output,) = self.session.run([self._output], inputs)
+            inner, values[able] = self._order(view, asked, output)
+            order = able[inner]
         rest = np.setdiff1d(np.arange(len(waiting)), order)
         rest = rest[np.argsort(waiting["submit"].to_numpy()[rest], kind="stable")]
-        return Judgement(np.concatenate((order, rest)), values, len(order), seen)
+        return Judgement(np.concatenate((order, rest)), values, len(order), seen, inputs, output)
 
     def _look(self, state: LiveState) -> Outlook:
         meta = self._meta
@@ -116,11 +128,7 @@ class BundleRanker:
             classes=meta.classes if meta else (),
         )
 
-    def inputs(self, state: LiveState) -> dict[str, NDArray[np.floating[Any]]]:
-        """Return what the graph is given for a queue whose jobs all fit the machine."""
-        return self._feed(self._look(state))
-
-    def _feed(self, view: Outlook) -> dict[str, NDArray[np.floating[Any]]]:
+    def _feed(self, view: Outlook) -> Arrays:
         if self._meta is None:
             return {"variables": np.ascontiguousarray(view.variables[self._rows])}
         jobs = view.jobs
@@ -129,9 +137,10 @@ class BundleRanker:
             jobs[: len(view.jobs)] = view.jobs
         return {"jobs": jobs, "machine": view.machine}
 
-    def _by_priority(self, view: Outlook, state: LiveState) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _by_priority(
+        self, view: Outlook, state: LiveState, priority: Floats
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Lowest first; ties by submission, then by row, as in a replay."""
-        (priority,) = self.session.run(["priority"], self._feed(view))
         if priority.shape != view.rows.shape or np.isnan(priority).any():
             raise NoAnswerError(f"bundle {self.bundle.where}: its priorities are not numbers")
         submit = state.waiting["submit"].to_numpy()[view.rows]
@@ -139,10 +148,11 @@ class BundleRanker:
         values[view.rows] = priority
         return view.rows[np.lexsort((view.rows, submit, priority))], values
 
-    def _by_score(self, view: Outlook, state: LiveState) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _by_score(
+        self, view: Outlook, state: LiveState, score: Floats
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Highest score first in the window; who is beyond it follows in the policy's own ordering."""
         shown = len(view.jobs)
-        (score,) = self.session.run(["score"], self._feed(view))
         if len(score) < shown or not np.isfinite(score[:shown]).all():
             raise NoAnswerError(f"bundle {self.bundle.where}: its scores are not numbers")
         values = np.full(len(view.rows), np.nan)
@@ -150,7 +160,7 @@ class BundleRanker:
         best = np.argsort(-score[:shown], kind="stable")
         return np.concatenate((view.rows[:shown][best], view.rows[shown:])), values
 
-    def _seen(self, view: Outlook) -> dict[str, NDArray[np.floating[Any]]]:
+    def _seen(self, view: Outlook) -> Arrays:
         if self._meta is None:
             return {name: view.variables[row] for name, row in zip(self._names, self._rows, strict=True)}
         of_jobs = {name: view.jobs[:, k] for k, name in enumerate(JOB_FEATURES)}
@@ -162,10 +172,7 @@ def load_ranker(path: str | Path, digest: str | None = None) -> BundleRanker:
 
     Raises InputError if it is not a bundle, has been changed, or is another.
     """
-    bundle = read_bundle(path)
-    if digest is not None and digest != bundle.digest:
-        raise InputError(f"bundle {path}: expected digest {digest}, found {bundle.digest}")
-    return BundleRanker(bundle)
+    return BundleRanker(read_bundle(path, digest))
 
 
 ONE_CORE: Final = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling.snapshot import Tasks
+
+REMEMBERED: Final = 5_000
+"""Jobs that have ended, of which a predictor of run times is told at most."""
 
 
 @dataclass(frozen=True)

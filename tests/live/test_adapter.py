@@ -13,7 +13,7 @@ import pytest
 
 from hpcai.errors import HpcaiError, InputError
 from hpcai.live.decision_log import DecisionLog, read_log
-from hpcai.live.guards import beyond_range, in_time
+from hpcai.live.guards import in_time, strangeness
 from hpcai.live.manifest import Feature, Manifest, Tensor
 from hpcai.live.ranking import Judgement, NoAnswerError
 from hpcai.live.slurm.adapter import Adapter
@@ -102,7 +102,7 @@ class LastInFirst:
             raise self.error
         n = len(state.waiting)
         sizes = np.array(self.sizes if self.sizes is not None else [1.0] * n)
-        return Judgement(np.arange(n)[::-1], np.arange(n, dtype=float), n, {"size": sizes})
+        return Judgement(np.arange(n)[::-1], np.arange(n, dtype=float), n, {"size": sizes}, {}, np.zeros(0))
 
 
 OPEN: list[DecisionLog] = []
@@ -507,10 +507,11 @@ def test_ranges():
     manifest = LastInFirst().bundle.manifest.model_copy(
         update={"inputs": (Tensor(name="x", dtype="float64", shape=(), features=features),)}
     )
-    share, by_feature = beyond_range(manifest, {"a": np.array([0.0, 10.4, 11.0, -5.0]), "b": np.array([1e9] * 4)})
-    assert (share, by_feature) == (0.5, {"a": 0.5})
-    assert beyond_range(manifest, {"a": np.array([np.nan])})[0] == 1.0
-    assert beyond_range(manifest, {}) == (0.0, {})
+    found = strangeness(manifest, {"a": np.array([0.0, 10.4, 11.0, -5.0]), "b": np.array([1e9] * 4)})
+    assert (found.share, found.told) == (0.5, {"a": 0.5})
+    assert strangeness(manifest, {"a": np.array([np.nan])}).share == 1.0
+    nothing = strangeness(manifest, {})
+    assert (nothing.share, nothing.told) == (0.0, {})
 
 
 def test_an_answer_in_time_and_one_that_is_not():

@@ -16,7 +16,7 @@ from hpcai.learning.bundling.source import exportable
 from hpcai.learning.logs import read_logs
 from hpcai.learning.runtime import train_runtime
 from hpcai.live.bundle import MODEL_CARD, POLICY, write_bundle
-from hpcai.live.guards import RangeGuard, UnlikeTrainingError, beyond_range
+from hpcai.live.guards import RangeGuard, UnlikeTrainingError, strangeness
 from hpcai.live.manifest import Feature, Manifest, Tensor
 from hpcai.live.ranking import BundleRanker, NoAnswerError
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
@@ -70,7 +70,7 @@ def test_a_network_orders_the_window_and_leaves_the_rest(tmp_path, kind, defer):
         judgement = ranker.judge(state)
         shown = min(6, len(state.waiting))
         assert sorted(judgement.order.tolist()) == list(range(len(state.waiting)))
-        jobs, machine = ranker.inputs(state).values()
+        jobs, machine = judgement.inputs.values()
         scores = network.scores(jobs, machine)[:shown]
         np.testing.assert_allclose(
             judgement.values[judgement.order[:shown]], np.sort(scores)[::-1], rtol=1e-4, atol=1e-4
@@ -179,7 +179,9 @@ def like_the_training(**changed) -> tuple[float, dict[str, float]]:
     of_jobs = {name: np.full(4, low, np.float32) for name, (low, _) in KNOWN.items()}
     of_machine = {name: np.full(1, low, np.float32) for name, (low, _) in KNOWN_MACHINE.items()}
     seen = of_jobs | of_machine
-    return beyond_range(manifest, seen | {n: np.broadcast_to(np.float32(v), seen[n].shape) for n, v in changed.items()})
+    seen |= {name: np.broadcast_to(np.float32(value), seen[name].shape) for name, value in changed.items()}
+    found = strangeness(manifest, seen)
+    return found.share, found.told
 
 
 @pytest.mark.parametrize(

@@ -146,12 +146,8 @@ def _machine(moment: Moment) -> Machine:
 def _trace(ended: list[tuple[Job, float]], machine: Machine) -> Trace:
     """Return the jobs that have ended as a trace, seconds from the first submission."""
     ended = sorted(ended, key=lambda pair: (pair[0].submit, pair[0].number))
-    origin = min((_eligible(job) for job, _ in ended), default=0.0)
+    origin = min((job.waits_since for job, _ in ended), default=0.0)
     table = job_table([job for job, _ in ended], origin, machine, "completed", equal_shares)
     ends = np.array([end for _, end in ended], dtype=np.float64) - origin
     table = table.assign(end=ends, run_time=ends - table["start"]).sort_values("submit", kind="stable")
     return Trace("log", table.reset_index(drop=True), machine=machine, format="decision log", origin=origin)
-
-
-def _eligible(job: Job) -> float:
-    return job.submit if job.eligible is None else job.eligible

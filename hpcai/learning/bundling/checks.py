@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpcai.errors import HpcaiError
 from hpcai.live.manifest import Feature, Range
-from hpcai.live.ranking import BundleRanker
+from hpcai.live.ranking import Arrays, BundleRanker, Floats
 from hpcai.live.state import LiveState
 from hpcai.scheduling.features import LONGEST
 
@@ -19,8 +18,6 @@ TOLERANCE: Final = 1e-5
 UNBOUNDED: Final = {"submit", "now", "wait"}
 """Features that grow without end, for which no range means anything."""
 
-Floats = NDArray[np.floating[Any]]
-Arrays = dict[str, Floats]
 Reference = Callable[[Arrays], Floats]
 """What the policy gives by the library that it was learned with."""
 
@@ -104,12 +101,9 @@ def compare(ranker: BundleRanker, reference: Reference, states: Iterable[LiveSta
     Raises ExportError if they differ by more than TOLERANCE, relative where values are large.
     """
     observed = Observed()
-    (output,) = [tensor.name for tensor in ranker.bundle.manifest.outputs]
     for state in states:
         judgement = ranker.judge(state)
-        inputs = ranker.inputs(state)
-        (theirs,) = ranker.session.run([output], inputs)
-        observed.compare(np.asarray(reference(inputs)), theirs)
+        observed.compare(np.asarray(reference(judgement.inputs)), judgement.output)
         for name, values in judgement.seen.items():
             observed.seen.setdefault(name, []).append(values.copy())
         observed.note(state)

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from hpcai.errors import InputError
 from hpcai.evaluation.evaluate import evaluate
-from hpcai.evaluation.runs import NETWORK_FILE, PREDICTOR_FILE
 from hpcai.learning.bundling.card import bundle_card
 from hpcai.learning.bundling.checks import TOLERANCE, Observed, compare
 from hpcai.learning.bundling.graph import formula_graph, network_graph
@@ -118,9 +117,9 @@ def _manifest(policy: Exportable, logs: Sequence[Log], fallback: str) -> Manifes
     """Return all of the manifest that needs no replay."""
     fields = policy.policy.model_dump(mode="json", include=set(_KEPT), exclude_none=True)
     if policy.network is not None:
-        fields["network"] = NETWORK_FILE
+        fields["network"] = NETWORK
     if policy.policy.predictor_is_file:
-        fields["predictor"] = PREDICTOR_FILE
+        fields["predictor"] = PREDICTOR
     origins = [log.trace.origin for log in logs if log.trace.origin == log.trace.origin]
     learned = policy.folder is not None
     return Manifest(

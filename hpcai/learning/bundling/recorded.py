@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 
 from hpcai.evaluation.windows import Window
 from hpcai.learning.logs import Log
-from hpcai.live.state import LiveState
+from hpcai.live.state import REMEMBERED, LiveState
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.snapshot import Tasks
 from hpcai.scheduling.state import State
 from hpcai.simulation.replay import final_state
-
-REMEMBERED = 5_000
-"""Earlier jobs of a log that a predictor is shown."""
 
 
 def recorded_states(

@@ -17,13 +17,12 @@ from hpcai.evaluation.runs import PREFIX, policy_of_run
 from hpcai.learning.config import TrainingConfig, make_config
 from hpcai.learning.logs import Log
 from hpcai.learning.run_folder import BEST
+from hpcai.live.ranking import Arrays, Floats
 from hpcai.scheduling.formula import FIRST_PREDICTED, PREDICTED_VARIABLES, Formula, evaluate, operations
 from hpcai.scheduling.network import Network, load_network
 from hpcai.scheduling.orderings import formulas_of
 from hpcai.scheduling.outlook import VARIABLES
 from hpcai.scheduling.policy import Policy
-
-Arrays = dict[str, NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Exportable:
             if self.hashes is not None and self.hashes.get(log.name) not in (None, log.hashes):
                 raise InputError(f"{self.item}: {log.name} is not the file that it learned from")
 
-    def reference(self) -> Callable[[Arrays], NDArray[np.floating[Any]]]:
+    def reference(self) -> Callable[[Arrays], Floats]:
         """Return what gives the policy's output without ONNX: PyTorch for a network, else the compiled formula."""
         if self.network is None:
             return _by_formula(self.formula, variables_of(self.formula))
@@ -117,11 +116,11 @@ def variables_of(formula: Formula) -> list[str]:
     return [name for k, name in enumerate(VARIABLES) if k in named] or ["submit"]
 
 
-def _by_formula(formula: Formula, names: Sequence[str]) -> Callable[[Arrays], NDArray[np.floating[Any]]]:
+def _by_formula(formula: Formula, names: Sequence[str]) -> Callable[[Arrays], Floats]:
     """Return what evaluates a formula in compiled code, as a replay does."""
     first_dynamic = FIRST_PREDICTED + len(PREDICTED_VARIABLES)
 
-    def priority(inputs: Arrays) -> NDArray[np.floating[Any]]:
+    def priority(inputs: Arrays) -> Floats:
         given = dict(zip(names, inputs["variables"], strict=True))
         n = inputs["variables"].shape[1]
         nothing = np.full(n, np.nan)
@@ -138,7 +137,7 @@ def _by_formula(formula: Formula, names: Sequence[str]) -> Callable[[Arrays], ND
     return priority
 
 
-def _by_torch(folder: Path) -> Callable[[Arrays], NDArray[np.floating[Any]]]:
+def _by_torch(folder: Path) -> Callable[[Arrays], Floats]:
     """Return what scores jobs by PyTorch, with the weights as they were learned."""
     import torch
 
@@ -147,13 +146,13 @@ def _by_torch(folder: Path) -> Callable[[Arrays], NDArray[np.floating[Any]]]:
     policy = load_policy(folder)
     slots = policy.observation_space["jobs"].shape[0]  # type: ignore[index]
 
-    def score(inputs: Arrays) -> NDArray[np.floating[Any]]:
+    def score(inputs: Arrays) -> Floats:
         jobs = inputs["jobs"]
         padded = np.zeros((1, slots, jobs.shape[1]), np.float32)
         padded[0, : len(jobs)] = jobs
         with torch.no_grad():
             tensors = {"jobs": torch.as_tensor(padded), "machine": torch.as_tensor(inputs["machine"][None])}
-            scores: NDArray[np.floating[Any]] = scores_of(policy, tensors)[0].numpy()
+            scores: Floats = scores_of(policy, tensors)[0].numpy()
         return np.concatenate((scores[: len(jobs)], scores[slots:]))
 
     return score

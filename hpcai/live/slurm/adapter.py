@@ -12,14 +12,14 @@ import pandas as pd
 from hpcai.cluster.spec import Machine
 from hpcai.errors import FormatError, HpcaiError, InputError
 from hpcai.live.decision_log import DecisionLog
-from hpcai.live.guards import UnlikeTrainingError, beyond_range, check_range, in_time
+from hpcai.live.guards import UnlikeTrainingError, in_time, strangeness
 from hpcai.live.ranking import BundleRanker, Judgement, NoAnswerError
 from hpcai.live.slurm.client import Job, Poll, SlurmClient, Written, present_value
 from hpcai.live.slurm.config import AdapterConfig
 from hpcai.live.slurm.cycle import Cycle
 from hpcai.live.slurm.ledger import Ledger
 from hpcai.live.slurm.memory import note_cycle, note_ledger, note_past, note_poll, recent
-from hpcai.live.slurm.plan import Plan, plan, to_put_back
+from hpcai.live.slurm.plan import Plan, plan, to_order, to_put_back
 from hpcai.live.slurm.state import live_state
 from hpcai.live.state import LiveState
 
@@ -153,16 +153,15 @@ class Adapter:
         cycle.origin = state.origin
         if state.past is not None:
             note_past(self._log, state.past)
-        jobs = {job.id: job for job in poll.jobs}
-        ranked = state.waiting["job_id"].to_numpy()[judgement.order[: judgement.judged]].tolist()
-        scope = [jobs[job] for job in ranked if self._config.scope.holds(jobs[job])]
+        scope = to_order(poll, state, judgement, self._config.scope)
         movable = [job for job in scope if job.id not in self._immovable]
         cycle.waiting, cycle.scope = len(state.waiting), len(scope)
         note_ledger(self._log, self._ledger.before)
         cycle.plan = plan(movable, poll.at, self._config, self._ledger.before)
-        cycle.strange = beyond_range(self._ranker.bundle.manifest, judgement.seen)[1]
+        found = strangeness(self._ranker.bundle.manifest, judgement.seen)
+        cycle.strange = found.told
         try:
-            check_range(self._ranker.bundle.manifest, judgement, self._config.strange)
+            found.check(self._config.strange)
         except UnlikeTrainingError as error:
             return str(error)
         if cycle.plan.stuck or len(movable) < 2 <= len(scope):

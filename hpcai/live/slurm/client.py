@@ -51,6 +51,11 @@ class Job:
     array_id: str  # '' if it is not of an array
     array_tasks: str  # '3', or '4-10%2' for what is pending
 
+    @property
+    def waits_since(self) -> float:
+        """When it became eligible, or was submitted if that is not known yet."""
+        return self.submit if self.eligible is None else self.eligible
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

@@ -19,12 +19,9 @@ from hpcai.errors import InputError
 from hpcai.live.decision_log import LASTING, DecisionLog, Record
 from hpcai.live.slurm.client import Before, Job, Node, PartitionSeen, Poll
 from hpcai.live.slurm.cycle import Cycle
+from hpcai.live.state import REMEMBERED
 from hpcai.records.readers._table import canonical
 from hpcai.records.schema import JOB_COLUMNS, Column
-
-REMEMBERED: Final = 5_000
-"""Jobs that have ended, of which a predictor is told."""
-
 
 _SELDOM_NEW: Final = ("strange", "immovable")
 _PLAN: Final = ("site", "wanted", "order", "changes")

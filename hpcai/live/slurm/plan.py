@@ -9,8 +9,10 @@ from typing import Final
 import numpy as np
 
 from hpcai.live.order import bounded_order, is_in_order, last_positions, site_order, target_priorities
-from hpcai.live.slurm.client import Before, How, Job, present_value
-from hpcai.live.slurm.config import AdapterConfig
+from hpcai.live.ranking import Judgement
+from hpcai.live.slurm.client import Before, How, Job, Poll, present_value
+from hpcai.live.slurm.config import AdapterConfig, Scope
+from hpcai.live.state import LiveState
 
 LARGEST: Final = 2**31 - 11
 """Slurm takes no site factor or nice value beyond this."""
@@ -39,6 +41,13 @@ class Plan:
         return sum(place[job] > position for position, job in enumerate(self.order))
 
 
+def to_order(poll: Poll, state: LiveState, judgement: Judgement, scope: Scope) -> list[Job]:
+    """Return the jobs of ``poll`` that are to be put in order, in the policy's."""
+    jobs = {job.id: job for job in poll.jobs}
+    ids = state.waiting["job_id"].to_numpy()[judgement.order[: judgement.judged]].tolist()
+    return [jobs[name] for name in ids if scope.holds(jobs[name])]
+
+
 def plan(jobs: Sequence[Job], now: float, config: AdapterConfig, before: Mapping[str, Before]) -> Plan:
     """Return the plan for ``jobs`` of the scope, in the policy's order; ``now`` is Unix time.
 
@@ -52,7 +61,7 @@ def plan(jobs: Sequence[Job], now: float, config: AdapterConfig, before: Mapping
     own = np.array(originals if how == "priority" else [
         base + _effect(original, how) for base, original in zip(without, originals, strict=True)
     ], dtype=np.int64)  # fmt: skip
-    eligible = np.array([_eligible(job) for job in jobs])
+    eligible = np.array([job.waits_since for job in jobs])
     site = site_order(own, eligible, np.array([job.number for job in jobs], dtype=np.int64)).tolist()
     latest = last_positions(site, now - eligible, config.longest_delay, config.farthest)
     order = bounded_order(range(len(jobs)), site, latest)
@@ -91,10 +100,6 @@ def to_put_back(jobs: Iterable[Job], before: Mapping[str, Before], how: How) -> 
         if known is not None and changed and job.state == "PENDING" and (how != "priority" or job.priority > 0):
             found[job.id] = known
     return found
-
-
-def _eligible(job: Job) -> float:
-    return job.submit if job.eligible is None else job.eligible
 
 
 def _effect(value: int, how: How) -> int:

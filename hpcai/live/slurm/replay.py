@@ -13,7 +13,7 @@ from hpcai.live.decision_log import Record
 from hpcai.live.ranking import BundleRanker
 from hpcai.live.slurm.config import AdapterConfig
 from hpcai.live.slurm.memory import Moment, moments
-from hpcai.live.slurm.plan import Plan, plan
+from hpcai.live.slurm.plan import Plan, plan, to_order
 from hpcai.live.slurm.state import live_state
 
 
@@ -47,11 +47,9 @@ def _decide(moment: Moment, ranker: BundleRanker) -> Plan:
     config = _config(moment.config)
     machine = _machine(config.machine) if config.machine is not None else None
     state = replace(live_state(moment.poll, moment.cycle.origin or 0.0, machine), past=moment.past)
-    judgement = ranker.judge(state)
-    ids = state.waiting["job_id"].to_numpy()[judgement.order[: judgement.judged]].tolist()
-    jobs = {job.id: job for job in moment.poll.jobs}
+    scope = to_order(moment.poll, state, ranker.judge(state), config.scope)
     alone = set(moment.cycle.immovable)
-    movable = [jobs[name] for name in ids if name not in alone and config.scope.holds(jobs[name])]
+    movable = [job for job in scope if job.id not in alone]
     return plan(movable, moment.poll.at, config, moment.before)
 
 

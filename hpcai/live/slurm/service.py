@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final
 from hpcai.cluster.spec import load_machine
 from hpcai.errors import HpcaiError, InputError
 from hpcai.live.decision_log import DecisionLog
-from hpcai.live.ranking import load_ranker
+from hpcai.live.ranking import BundleRanker, load_ranker
 from hpcai.live.slurm.adapter import Adapter, put_back
 from hpcai.live.slurm.client import Before, How, Poll, SlurmClient, Written
 from hpcai.live.slurm.command_line import CommandLine
@@ -58,15 +58,11 @@ class Service:
         """Raises InputError if the bundle, the machine or what lies in the folder cannot be used."""
         self.config = config
         self.ranker = load_ranker(config.bundle, config.digest)
-        machine = load_machine(config.machine) if config.machine is not None else None
-        past = Accounting(config.timeout) if self.ranker.policy.learns else None
         with ExitStack() as opened:
             opened.enter_context(_only_one(config))
             self.ledger = Ledger(config.ledger_path, config.how)
             self._log = opened.enter_context(closing(_open_log(config)))
-            self.adapter = Adapter(
-                config, make_client(config), self.ranker, self._log, self.ledger, machine=machine, past=past
-            )
+            self.adapter = _adapter(config, make_client(config), self.ranker, self._log, self.ledger)
             self._opened = opened.pop_all()
         self._over = threading.Event()
         self._log_start()
@@ -138,6 +134,15 @@ class Service:
                 signal.signal(number, handler)
 
 
+def _adapter(
+    config: AdapterConfig, client: SlurmClient, ranker: BundleRanker, log: DecisionLog, ledger: Ledger
+) -> Adapter:
+    """Return an adapter with the machine and the history that its configuration and its policy ask for."""
+    machine = load_machine(config.machine) if config.machine is not None else None
+    past = Accounting(config.timeout) if ranker.policy.learns else None
+    return Adapter(config, client, ranker, log, ledger, machine=machine, past=past)
+
+
 def _open_log(config: AdapterConfig) -> DecisionLog:
     """Return the decision log. Raises InputError if it cannot be written."""
     try:
@@ -167,15 +172,13 @@ def dry_run(config: AdapterConfig) -> Cycle:
     Raises InputError if something cannot be used, HpcaiError if Slurm or the policy do not answer.
     """
     ranker = load_ranker(config.bundle, config.digest)
-    machine = load_machine(config.machine) if config.machine is not None else None
-    past = Accounting(config.timeout) if ranker.policy.learns else None
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "ledger.json", config.how)
         ledger.before = dict(Ledger(config.ledger_path, config.how).before)
         log = DecisionLog(Path(folder) / "decisions.jsonl")
         looking = config.model_copy(update={"mode": "shadow", "calm": 1, "state": folder})
         client = _ReadOnly(make_client(config))
-        cycle = Adapter(looking, client, ranker, log, ledger, machine=machine, past=past).cycle()
+        cycle = _adapter(looking, client, ranker, log, ledger).cycle()
         log.close()
     if cycle.plan is None:
         raise HpcaiError(f"no order: {cycle.fallback}")

@@ -52,7 +52,7 @@ def _with_memory_that_counts(jobs: Sequence[Job]) -> list[Job]:
 
     There running jobs have none, while waiting ones seem to ask for all that a node has.
     """
-    ordered = sorted(jobs, key=lambda job: (_eligible(job), job.number))
+    ordered = sorted(jobs, key=lambda job: (job.waits_since, job.number))
     if all(job.memory is not None for job in jobs if job.state in HAS_NODES):
         return ordered
     return [replace(job, memory=None) for job in ordered]
@@ -66,10 +66,6 @@ def _whole_nodes(job: Job, machine: Machine) -> Job:
     groups = {name for part in machine.partitions if part.name == _partition(job) for name in part.groups}
     sizes = [group.cpus for group in machine.groups if group.cpus >= each and (not groups or group.name in groups)]
     return replace(job, cpus=min(sizes, default=each) * max(job.nodes, 1))
-
-
-def _eligible(job: Job) -> float:
-    return job.submit if job.eligible is None else job.eligible
 
 
 def _partition(job: Job) -> str:
@@ -92,7 +88,7 @@ def job_table(
 
     columns = {
         "job_id": each(lambda job: job.id, object),
-        "submit": each(_eligible) - origin,
+        "submit": each(lambda job: job.waits_since) - origin,
         "start": each(lambda job: np.nan if job.start is None else job.start) - origin,
         "requested_time": each(lambda job: _limit(job, machine)),
         "processors": each(lambda job: job.cpus),
