@@ -97,14 +97,23 @@ class Watch:
         return running <= self._alive
 
     def put_back(self, number: int) -> bool:
-        """Fail a running trial and put its point back into the queue; whether that was done here."""
+        """Put the point of a running trial back into the queue and fail the trial; whether that was done here.
+
+        In this order: who is killed between the two leaves a running trial for others to find, and no point is lost.
+        """
+        if not self._is_queued_again(number):
+            failed = self._study.get_trials()[number]
+            failed.user_attrs = {}  # its worker is not that of the next
+            self._retry(self._study, failed)
         try:
-            failed = self._study.tell(number, state=TrialState.FAIL)
+            self._study.tell(number, state=TrialState.FAIL)
         except (UpdateFinishedTrialError, ValueError):  # it has ended after all, or another worker was faster
             return False
-        failed.user_attrs = {}  # its worker is not that of the next
-        self._retry(self._study, failed)
         return True
+
+    def _is_queued_again(self, number: int) -> bool:
+        """Whether the queue has, or had, another trial of this one's point."""
+        return any(number in t.system_attrs.get("retry_history", ()) for t in self._study.get_trials(False))
 
 
 def _is_here(worker: str) -> bool:

@@ -246,6 +246,23 @@ def test_a_worker_that_is_silent_for_six_beats_is_taken_for_dead(tmp_path):
     assert study.ask().number == 2
 
 
+def test_a_worker_killed_while_it_puts_a_point_back_leaves_it_in_the_queue_once(tmp_path, monkeypatch):
+    """The kill strikes after the point is queued again and before the trial has failed."""
+    study = optuna.create_study()
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(study, "tell", killed)
+        Watch(study, 1.0, retries=1).put_back(trial.number)
+    assert Watch(study, 1.0, retries=1).put_back(trial.number)
+    assert [t.state.name for t in study.get_trials()] == ["FAIL", "WAITING"]
+    assert study.get_trials()[1].params == trial.params
+
+
 def test_two_workers_share_a_sweep_and_a_killed_one_is_replaced(tmp_path):
     fields = sleeper(tmp_path / "out", 0.5, budget="10 trials")
     url = urls(tmp_path)["journal"]
@@ -274,5 +291,6 @@ def test_a_function_goes_to_workers_too(tmp_path):
         out=tmp_path,
         quiet=True,
     )
-    assert (result.trials["state"] == "complete").sum() == 6
-    assert all(v == 3.0 * x**2 for v, x in zip(result.trials["value"], result.trials["x"], strict=True))
+    done = result.trials[result.trials["state"] == "complete"]
+    assert len(done) == 6
+    assert all(v == 3.0 * x**2 for v, x in zip(done["value"], done["x"], strict=True))
