@@ -13,10 +13,10 @@ import pandas as pd
 from stable_baselines3.common.vec_env import VecEnv
 
 from hpcai.evaluation.windows import Window
+from hpcai.jit import announce_compilation
 from hpcai.learning.config import TrainingConfig
 from hpcai.learning.logs import Log
 from hpcai.learning.scoring import Floats, Judge, objective_of
-from hpcai.scheduling._jit import announce_compilation
 from hpcai.simulation.batch import Seen, advance, make_seen, stack
 from hpcai.simulation.episode import LOAD, Episodes, Setting, window_beginnings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 
 if TYPE_CHECKING:
     from hpcai.scheduling.state import State

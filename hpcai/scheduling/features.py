@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.decisions import BACKFILL, Decision
 from hpcai.scheduling.formula import FIRST_PREDICTED, PREDICTED_VARIABLES, SIZE, STATIC_VARIABLES
 from hpcai.scheduling.jobs import SLOWDOWN_FLOOR

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.errors import InputError
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 
 # What a formula may name. The first are fixed at submission; then come what a predictor says of a waiting job (both
 # are rows of State.features); the last change with time.

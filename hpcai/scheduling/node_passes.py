@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.node_profile import place_later, place_now, take_nodes
 from hpcai.scheduling.nodes import Room, copy_room, hold, hold_if_free, place, tasks_on
 from hpcai.scheduling.queue import next_fit, next_waiting, with_tolerance

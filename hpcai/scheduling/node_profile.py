@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.nodes import Room, copy_room, hold, lower_to, place
 from hpcai.scheduling.state import CPU, GIVE, GPU, OPEN, TAKE, State
 

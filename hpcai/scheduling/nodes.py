@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.state import CPU, FIRST_GPU, GPU, MEMORY, OPEN, UNBOUNDED, State
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
-from hpcai.scheduling._jit import announce_compilation
+from hpcai.jit import announce_compilation
 from hpcai.scheduling.decisions import look, make_decision
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES, observe, traits
 from hpcai.scheduling.formula import DYNAMIC_VARIABLES, PREDICTED_VARIABLES, STATIC_VARIABLES

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.expected_ends import settle
 from hpcai.scheduling.formula import FIRST_PREDICTED, REMAINING_TIME, REQUESTED_TIME
 from hpcai.scheduling.history import Histories, live_through, make_histories, note_end, recorded_events, who

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.errors import InputError
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.arrays import changed_at, read_arrays
 from hpcai.scheduling.history import (
     FEATURES,

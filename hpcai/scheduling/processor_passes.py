@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.profile import find, fits_now, free_for, take
 from hpcai.scheduling.queue import next_fit, next_waiting, with_tolerance
 from hpcai.scheduling.running import begin, leave_running

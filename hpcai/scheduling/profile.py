@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.state import BLOCK_WIDTH, UNBOUNDED, State
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.formula import SUBMIT, evaluate
 from hpcai.scheduling.headroom import needed
 from hpcai.scheduling.kinds import if_predicting

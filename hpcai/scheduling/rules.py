@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.kinds import by_kind
 from hpcai.scheduling.node_passes import finish_tasks, reserve_nodes
 from hpcai.scheduling.passes import schedule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.expected_ends import settle
 from hpcai.scheduling.formula import SIZE
 from hpcai.scheduling.kinds import if_predicting

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.kinds import by_kind
 from hpcai.scheduling.node_passes import start_tasks
 from hpcai.scheduling.policy import Policy

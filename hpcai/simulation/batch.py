@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.decisions import Decision
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
 from hpcai.scheduling.history import Histories

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import announce_compilation, jit
+from hpcai.jit import announce_compilation, jit
 from hpcai.scheduling.passes import schedule
 from hpcai.scheduling.queue import enqueue
 from hpcai.scheduling.rules import finish, reserve

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.decisions import (
     NO_PASS,
     Decide,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 
 
 @jit

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hpcai.cluster.spec import Machine
-from hpcai.scheduling._jit import announce_compilation
+from hpcai.jit import announce_compilation
 from hpcai.scheduling.network import Network, load_network
 from hpcai.scheduling.policy import Policy
 from hpcai.scheduling.state import State

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
-from hpcai.scheduling._jit import announce_compilation, jit
+from hpcai.jit import announce_compilation, jit
 from hpcai.scheduling.formula import FIRST_PREDICTED, REMAINING_TIME, REQUESTED_TIME, SUBMIT, evaluate_static
 from hpcai.scheduling.headroom import static_needs
 from hpcai.scheduling.orderings import formulas_of

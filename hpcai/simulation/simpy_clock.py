@@ -14,7 +14,7 @@ import numpy as np
 import simpy
 from simpy.events import NORMAL, Event, EventPriority, Timeout
 
-from hpcai.scheduling._jit import announce_compilation
+from hpcai.jit import announce_compilation
 from hpcai.scheduling.rules import CHANGED, ENDED, RESERVED, SUBMITTED, on_event
 from hpcai.scheduling.state import State
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement.fragmentation import fragmentation
 from hpcai.scheduling.placement.nodes import Nodes, free_gpu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement.nodes import Nodes, fits, remove, take
 from hpcai.scheduling.placement.policies import TOPOLOGY, Rule, choose_gpus, forget, place_pod

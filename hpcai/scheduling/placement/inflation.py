@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.placement.nodes import Nodes
 from hpcai.scheduling.placement.policies import Rule, place_pod
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement.pods import MOST_GPUS, MOST_SOCKETS, sort_of
 

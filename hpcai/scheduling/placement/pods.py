@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
 
 MOST_GPUS: Final = 62  # of a node: they are bits of an integer

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.errors import InputError
-from hpcai.scheduling._jit import jit
+from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement.features import FEATURES, WEIGHTS, dot_product, kind_of, observe
 from hpcai.scheduling.placement.fragmentation import fragmentation

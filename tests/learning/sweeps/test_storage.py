@@ -255,9 +255,11 @@ def test_a_worker_killed_while_it_puts_a_point_back_leaves_it_in_the_queue_once(
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    watch = Watch(study, 1.0, retries=1)
+    with monkeypatch.context() as patch:
         patch.setattr(study, "tell", killed)
-        Watch(study, 1.0, retries=1).put_back(trial.number)
+        with pytest.raises(KeyboardInterrupt):
+            watch.put_back(trial.number)
     assert Watch(study, 1.0, retries=1).put_back(trial.number)
     assert [t.state.name for t in study.get_trials()] == ["FAIL", "WAITING"]
     assert study.get_trials()[1].params == trial.params

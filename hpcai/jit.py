@@ -6,35 +6,48 @@ import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_HERE = Path(__file__).parent
-_FOLDERS = (_HERE, _HERE / "placement", _HERE.parent / "simulation")
+_HERE: Final = Path(__file__).parent
+_CALLS: Final = {  # folders of compiled functions, and the folders whose functions they call
+    "cluster/network": (),
+    "scheduling": (),
+    "scheduling/placement": ("scheduling",),
+    "scheduling/gpu_cluster": ("cluster/network", "scheduling", "scheduling/placement"),
+    "simulation": ("scheduling",),
+    "simulation/gpu_cluster": (
+        "cluster/network",
+        "scheduling",
+        "scheduling/placement",
+        "scheduling/gpu_cluster",
+        "simulation",
+    ),
+}
 
 
-def _drop_stale_cache() -> None:
-    """Delete cached machine code if any source of the hot path is newer than the last time we looked.
+def _drop_stale_cache(folder: str) -> None:
+    """Delete a folder's cached machine code if any source of its functions is newer than the last time we looked.
 
     Numba keys a cached function by its own file alone, so an edit of a function that it calls would go
     unnoticed and the old code would run.
     """
-    sources = sorted(path for folder in _FOLDERS for path in folder.glob("*.py"))
-    fingerprint = "\n".join(f"{path.name} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources)
-    stamp = _HERE / "__pycache__" / "hot_path.stamp"
+    sources = sorted(path for called in (folder, *_CALLS[folder]) for path in (_HERE / called).glob("*.py"))
+    fingerprint = "\n".join(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources)
+    stamp = _HERE / folder / "__pycache__" / "hot_path.stamp"
     with contextlib.suppress(OSError):  # a read-only installation: its sources do not change either
         if not stamp.is_file() or stamp.read_text("utf-8") != fingerprint:
-            for folder in _FOLDERS:
-                for cached in (folder / "__pycache__").glob("*.nb[ic]"):
-                    cached.unlink(missing_ok=True)
+            for cached in stamp.parent.glob("*.nb[ic]"):
+                cached.unlink(missing_ok=True)
             stamp.parent.mkdir(exist_ok=True)
             stamp.write_text(fingerprint, "utf-8")
 
 
-_drop_stale_cache()
+for _folder in _CALLS:
+    _drop_stale_cache(_folder)
 
 
 def jit(function: F) -> F:
