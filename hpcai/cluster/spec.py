@@ -28,7 +28,10 @@ class _Spec(BaseModel):
 
 
 class NodeGroup(_Spec):
-    """A number of like nodes. Power figures are per node without GPUs and per GPU, in watts."""
+    """A number of like nodes. Power figures are per node without GPUs and per GPU, in watts.
+
+    A bandwidth of 0 is not known, and then limits nothing.
+    """
 
     name: str
     count: Positive
@@ -38,6 +41,9 @@ class NodeGroup(_Spec):
     gpus: NonNegative = 0  # per node
     gpu_kind: str = ""
     gpu_memory_gib: NonNegativeFloat = 0.0
+    gpu_speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0  # of training, P100 = 1
+    gpu_link_gbyte_s: NonNegativeFloat = 0.0  # between GPUs of a node, each way, as a ring over them gets it
+    gpu_latency_us: NonNegativeFloat = 5.7  # of a hop from GPU to GPU in a node; NCCL has 5.7 on PCIe, 3.4 on NVLink
     nics: NonNegative = 1
     nic_kind: str = ""
     nic_gbit_s: NonNegativeFloat = 0.0
@@ -62,6 +68,10 @@ class Network(_Spec):
     ``fat-tree``: ``nodes_per_switch`` nodes under a leaf switch, ``levels`` levels of switches, leaf uplinks
     oversubscribed by ``oversubscription``. ``dragonfly``: ``nodes_per_switch`` nodes per router,
     ``switches_per_group`` routers per group, groups joined all to all.
+
+    A collective gets the part ``efficiency`` of the line rate. A hop from node to node takes ``leaf_latency_us``
+    under one leaf switch and ``spine_latency_us`` to another leaf (NCCL has 14 for any hop between nodes; two more
+    switches and their cables add half a microsecond).
     """
 
     topology: Literal["fat-tree", "dragonfly"]
@@ -69,6 +79,9 @@ class Network(_Spec):
     levels: Annotated[int, Field(ge=1, le=4)] = 2
     oversubscription: Annotated[float, Field(ge=1)] = 1.0
     switches_per_group: Positive = 1
+    efficiency: Annotated[float, Field(gt=0, le=1)] = 0.9
+    leaf_latency_us: NonNegativeFloat = 14.0
+    spine_latency_us: NonNegativeFloat = 14.5
 
 
 class Reservation(_Spec):
