@@ -28,6 +28,9 @@ JOB_STATUSES: Final = (
     "unknown",
 )
 
+JOB_KINDS: Final = ("batch", "gang", "elastic", "service", "array")
+PRIORITY_CLASSES: Final = ("preemptible", "normal", "grand-challenge")  # in the column qos, lowest first
+
 
 @dataclass(frozen=True)
 class Column:
@@ -37,6 +40,7 @@ class Column:
     dtype: str  # "float64" (nan: unknown), "int64" (0: unknown), "str" ("": unknown), "category" ("": unknown)
     unit: str
     meaning: str
+    later: bool = False  # Parquet files and records of before it was added lack it
 
 
 JOB_COLUMNS: Final = (
@@ -57,10 +61,20 @@ JOB_COLUMNS: Final = (
     Column("tenant", "category", "", "who shares the machine: virtual cluster, namespace or account"),
     Column("queue", "category", "", "queue it was submitted to"),
     Column("partition", "category", "", "partition it ran in"),
-    Column("qos", "category", "", "quality of service or priority class"),
+    Column("qos", "category", "", "quality of service or priority class, as PRIORITY_CLASSES"),
     Column("status", "category", "", "how it ended, one of JOB_STATUSES"),
     Column("preceding_job", "str", "", "job_id that had to end before this one was submitted (SWF field 17)"),
     Column("think_time", "float64", "s", "from that job's end to this one's submission (SWF field 18)"),
+    Column("kind", "category", "", "one of JOB_KINDS; empty is taken for batch", later=True),
+    Column("pods", "int64", "", "number of like pods it consists of; those of a gang start together", later=True),
+    Column("min_gpus", "float64", "", "fewest GPUs with which an elastic job runs; nan: not elastic", later=True),
+    Column("max_gpus", "float64", "", "most GPUs that an elastic job can use; nan: not elastic", later=True),
+    Column("scaling", "float64", "", "parallel part p of Amdahl's law for its speed-up with GPUs", later=True),
+    Column("model", "category", "", "network that it trains, as resnet50: how much it communicates", later=True),
+    Column("checkpoint_interval", "float64", "s", "running time between its checkpoints; inf: never", later=True),
+    Column("checkpoint_bytes", "float64", "B", "size of one of its checkpoints", later=True),
+    Column("on_signal", "int64", "", "1 if it writes a checkpoint when told to stop, within the grace", later=True),
+    Column("busy", "float64", "", "part of its time in which its GPUs are in use; nan is taken for 1", later=True),
 )
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from hpcai.errors import InputError
 from hpcai.records.readers.parquet import KEY, describe_trace
-from hpcai.records.schema import Trace
+from hpcai.records.schema import JOB_COLUMNS, Trace
 
 SWF_STATUS: Final = {
     "completed": 1,
@@ -29,7 +29,10 @@ SWF_STATUS: Final = {
     "out_of_memory": 0,
     "cancelled": 5,
 }
-_NOT_IN_SWF: Final = ("nodes", "gpus", "gpu_kind", "tenant", "qos")
+_NOT_IN_SWF: Final = (
+    *("nodes", "gpus", "gpu_kind", "tenant", "qos"),
+    *(column.name for column in JOB_COLUMNS if column.later),
+)
 _SWF_SUFFIXES: Final = (".swf", ".swf.gz")
 
 
@@ -55,10 +58,11 @@ def write_parquet(trace: Trace, path: Path | str) -> None:
 def write_swf(trace: Trace, path: Path | str) -> None:
     """Write the fields of ``trace`` that the Standard Workload Format can carry.
 
-    GPUs, nodes, tenants, qualities of service and statuses beyond completed, failed and cancelled cannot be
-    carried; a note in the header says which of them the trace had. Users, groups, queues and partitions that
-    are not numbers are numbered, and listed in the header. Job ids that are not numbers become 1, 2, ... Where no
-    job has processors, as in logs of GPUs alone, GPUs are written as processors.
+    GPUs, nodes, tenants, qualities of service, kinds of jobs with what goes with them, and statuses beyond
+    completed, failed and cancelled cannot be carried; a note in the header says which of them the trace had.
+    Users, groups, queues and partitions that are not numbers are numbered, and listed in the header. Job ids that
+    are not numbers become 1, 2, ... Where no job has processors, as in logs of GPUs alone, GPUs are written as
+    processors.
     """
     jobs, machine = trace.jobs, trace.machine
     by_gpu = bool((jobs["gpus"] > 0).any()) and not (jobs["processors"] > 0).any()

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcai.cluster import Machine, Reservation
-from hpcai.errors import InputError
-from hpcai.records import Trace, read_trace, write_parquet, write_swf, write_trace
-from hpcai.records.readers._table import canonical
+from hpcai.errors import FormatError, InputError
+from hpcai.records import BadRows, Trace, empty_jobs, read_trace, write_parquet, write_swf, write_trace
+from hpcai.records.readers._table import canonical, finish
+from hpcai.records.schema import JOB_COLUMNS, JOB_KINDS, PRIORITY_CLASSES
 
 SWF_COLUMNS = (
     *("job_id", "submit", "start", "end", "run_time", "requested_time", "processors", "requested_processors"),
@@ -66,6 +68,62 @@ def trace_of(columns: dict[str, list[Any]]) -> Trace:
     trace.machine = Machine.by_processors(64)
     trace.origin = 5.0
     return trace
+
+
+@st.composite
+def cluster_jobs(draw: st.DrawFn) -> dict[str, list[Any]]:
+    """Rows with all that a GPU cluster under Kubernetes says of a job, or with parts of it unknown."""
+    columns = draw(swf_jobs())
+    amount = st.just(math.nan) | st.floats(0.25, 1e12)
+    choices: dict[str, st.SearchStrategy[Any]] = {
+        "qos": st.sampled_from(["", *PRIORITY_CLASSES]),
+        "kind": st.sampled_from(["", *JOB_KINDS]),
+        "pods": st.integers(0, 300),
+        "min_gpus": amount,
+        "max_gpus": amount,
+        "scaling": st.just(math.nan) | st.floats(0, 1),
+        "model": st.sampled_from(["", "resnet50", "bert-large"]),
+        "checkpoint_interval": amount | st.just(math.inf),
+        "checkpoint_bytes": amount,
+        "on_signal": st.integers(0, 1),
+        "busy": st.just(math.nan) | st.floats(0, 1),
+    }
+    n = len(columns["submit"])
+    return columns | {name: draw(st.lists(each, min_size=n, max_size=n)) for name, each in choices.items()}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(columns=cluster_jobs())
+def test_parquet_keeps_what_goes_with_the_kind_of_a_job(tmp_path: Path, columns: dict[str, list[Any]]) -> None:
+    trace = trace_of(columns)
+    write_parquet(trace, tmp_path / "t.parquet")
+    back = read_trace(tmp_path / "t.parquet")
+    assert back.equals(trace)
+    assert back.jobs["checkpoint_interval"].tolist() == pytest.approx(columns["checkpoint_interval"], nan_ok=True)
+    assert back.jobs["kind"].tolist() == columns["kind"]
+
+
+def test_parquet_written_before_there_were_kinds_of_jobs(sample: Callable[[str], Path], tmp_path: Path) -> None:
+    trace = read_trace(sample("sacct"))
+    write_parquet(trace, tmp_path / "t.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "t.parquet")
+    later = [column.name for column in JOB_COLUMNS if column.later]
+    pyarrow.parquet.write_table(table.drop_columns(later), tmp_path / "t.parquet")
+    jobs = read_trace(tmp_path / "t.parquet").jobs
+    assert jobs.equals(trace.jobs.assign(**{name: empty_jobs(len(jobs))[name] for name in later}))
+    pyarrow.parquet.write_table(table.drop_columns(["gpus"]), tmp_path / "t.parquet")
+    with pytest.raises(FormatError, match="found Parquet with no column 'gpus'"):
+        read_trace(tmp_path / "t.parquet")
+
+
+def test_only_a_checkpoint_interval_may_be_infinite() -> None:
+    bad = BadRows()
+    numbers = np.array([1.0, math.inf, math.nan])
+    columns = {"submit": np.zeros(3), "run_time": np.ones(3), "gpus": np.ones(3), "checkpoint_interval": numbers}
+    assert len(finish(columns, lines=np.arange(1, 4), bad=bad)) == 3
+    columns["checkpoint_bytes"] = columns.pop("checkpoint_interval")
+    assert len(finish(columns, lines=np.arange(1, 4), bad=bad)) == 2
+    assert bad.first_lines == {"a field is not a number": [2]}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

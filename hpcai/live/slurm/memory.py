@@ -230,9 +230,9 @@ class _Memory:
         ended = self._things["ended"]
         if not ended:
             return None
-        return recent(
-            canonical({column.name: _column(column, ended.values()) for column in JOB_COLUMNS}, np.arange(len(ended)))
-        )
+        rows = list(ended.values())
+        known = [column for column in JOB_COLUMNS if not column.later or all(column.name in row for row in rows)]
+        return recent(canonical({column.name: _column(column, rows) for column in known}, np.arange(len(rows))))
 
 
 def _column(column: Column, rows: Iterable[Record]) -> Any:

@@ -119,8 +119,8 @@ def _nonsense(numbers: Mapping[str, Floats], n: int, machine: Machine | None) ->
     sizes = [numbers[name] for name in ("processors", "nodes", "gpus") if name in numbers]
     ran = ~np.isnan(run_time)
     positive = np.any([size > 0 for size in sizes], axis=0) if sizes else np.zeros(n, dtype=bool)
-    absurd = np.any([np.abs(values) > _LARGEST for values in numbers.values()], axis=0)
-    counts = [numbers[name] for name in ("processors", "requested_processors", "nodes") if name in numbers]
+    absurd = np.any([_absurd(name, values) for name, values in numbers.items()], axis=0)
+    counts = [numbers[name] for name in ("processors", "requested_processors", "nodes", "pods") if name in numbers]
     broken = np.any([np.floor(count) < count for count in counts], axis=0) if counts else ~positive & False
     broken |= numbers.get("gpus", missing) < 0
     return {
@@ -133,6 +133,11 @@ def _nonsense(numbers: Mapping[str, Floats], n: int, machine: Machine | None) ->
         NO_SIZE: (ran & ~positive) | broken,
         TOO_LARGE: _too_large(numbers, n, machine),
     }
+
+
+def _absurd(name: str, values: Floats) -> Mask:
+    never = np.isposinf(values) if name == "checkpoint_interval" else False
+    return np.asarray((np.abs(values) > _LARGEST) & ~np.asarray(never))
 
 
 def _too_large(numbers: Mapping[str, Floats], n: int, machine: Machine | None) -> Mask:

@@ -34,7 +34,7 @@ def read(path: Path) -> Trace:
         table = pyarrow.parquet.read_table(io.BytesIO(source.data))
     except (pa.ArrowException, OSError) as error:
         raise FormatError(f"{path}: not Parquet: {str(error).splitlines()[0]}") from error
-    missing = [column.name for column in JOB_COLUMNS if column.name not in table.column_names]
+    missing = [c.name for c in JOB_COLUMNS if not c.later and c.name not in table.column_names]
     about = (table.schema.metadata or {}).get(KEY)
     if about is None or missing:
         what = f"no column {missing[0]!r}" if missing else "no description of a trace"
@@ -67,7 +67,7 @@ def describe_trace(trace: Trace) -> bytes:
 
 def _columns(table: pa.Table) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    for column in JOB_COLUMNS:
+    for column in (column for column in JOB_COLUMNS if column.name in table.column_names):
         values = pa.concat_arrays(table[column.name].chunks) if table.num_rows else pa.array([])
         if column.dtype == "category":
             columns[column.name] = _categorical(values)
