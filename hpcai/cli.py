@@ -11,6 +11,7 @@ import typer
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
 from hpcai.evaluation.live.commands import report_command
+from hpcai.evaluation.network_commands import network_command
 from hpcai.evaluation.placement_commands import placement_command
 from hpcai.learning.bundling.commands import export_command
 from hpcai.learning.commands import train_app
@@ -35,6 +36,7 @@ live_app.command("report")(report_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("placement")(placement_command)
+app.command("network")(network_command)
 
 
 def _version(asked: bool) -> None:
