@@ -1,0 +1,133 @@
+"""The books: which places a job has, and what its tenant has used of its quota.
+
+A job may be entered at places that others are still leaving. The books are then below zero there, so nobody else is
+sent to them, and the job starts as soon as they are not.
+"""
+
+from __future__ import annotations
+
+from hpcai.jit import jit
+from hpcai.scheduling.gpu_cluster.state import Cluster
+from hpcai.scheduling.gpu_cluster.work import CHALLENGE
+from hpcai.scheduling.placement.gangs import place_gang
+from hpcai.scheduling.placement.nodes import remove, take
+from hpcai.scheduling.placement.policies import forget, place_pod
+
+
+@jit
+def find_places(st: Cluster, j: int) -> bool:
+    """Enter job ``j`` on the books with all its pods, if there is room; return whether there was."""
+    work, tasks = st.work[j], st.run[j].tasks
+    if tasks * work.gpu > st.at[0].free:
+        return False
+    held = st.places[work.entries : work.entries + tasks]
+    if not place_gang(st.nodes, st.types[work.type], work.type, st.rule, held):
+        return False
+    st.at[0].free -= tasks * work.gpu
+    count(st, j, tasks)
+    return True
+
+
+@jit
+def add_pod(st: Cluster, j: int) -> bool:
+    """Enter one pod more of job ``j``, if there is room; return whether there was."""
+    work, run = st.work[j], st.run[j]
+    if not place_pod(st.nodes, st.types[work.type], work.type, st.rule, st.places[work.entries + run.tasks]):
+        return False
+    run.tasks += 1
+    st.at[0].free -= work.gpu
+    count(st, j, 1)
+    return True
+
+
+@jit
+def leave(st: Cluster, j: int, first: int, last: int) -> None:
+    """Take pods ``first`` to ``last`` (exclusive) of job ``j`` off the books; where they were stays noted."""
+    work = st.work[j]
+    for k in range(work.entries + first, work.entries + last):
+        n = st.places[k].node
+        before = free_among(st, n, st.places[k].gpus)
+        remove(st.nodes, st.types[work.type], st.places[k])
+        st.places[k].node = n
+        st.at[0].free += free_among(st, n, st.places[k].gpus) - before
+        forget(st.rule, n)
+    count(st, j, first - last)
+
+
+@jit
+def enter_again(st: Cluster, j: int, first: int, last: int) -> None:
+    """Put pods of job ``j`` back on the books where they were, whether there is room or not."""
+    work = st.work[j]
+    for k in range(work.entries + first, work.entries + last):
+        n = st.places[k].node
+        before = free_among(st, n, st.places[k].gpus)
+        take(st.nodes, n, st.types[work.type], st.places[k].gpus, st.places[k])
+        st.at[0].free += free_among(st, n, st.places[k].gpus) - before
+        forget(st.rule, n)
+    count(st, j, last - first)
+
+
+@jit
+def room_again(st: Cluster, j: int, first: int, last: int) -> bool:
+    """Return whether there is room for pods of job ``j`` where they were; if so they are on the books again."""
+    enter_again(st, j, first, last)
+    if settled(st, j, first, last) and allowed(st, j, 0) > 0:
+        return True
+    leave(st, j, first, last)
+    return False
+
+
+@jit
+def settled(st: Cluster, j: int, first: int, last: int) -> bool:
+    """Return whether nobody else is, or is entered, where pods of job ``j`` are on the books."""
+    work = st.work[j]
+    for k in range(work.entries + first, work.entries + last):
+        n, gpus = st.places[k].node, st.places[k].gpus
+        if st.nodes.cpu[n] < 0 or st.nodes.memory[n] < 0:
+            return False
+        for g in range(st.nodes.gpus[n]):
+            if (gpus >> g) & 1 and st.nodes.gpu[n, g] < 0:
+                return False
+    return True
+
+
+@jit
+def free_among(st: Cluster, n: int, gpus: int) -> int:
+    """Return the thousandths that are free of the GPUs ``gpus`` (bits) of node ``n``."""
+    free = 0
+    for g in range(st.nodes.gpus[n]):
+        if (gpus >> g) & 1:
+            free += max(st.nodes.gpu[n, g], 0)
+    return free
+
+
+@jit
+def count(st: Cluster, j: int, tasks: int) -> None:
+    """Count ``tasks`` more (fewer if negative) pods of job ``j`` as used by its tenant."""
+    work, tenant = st.work[j], st.tenants[st.work[j].tenant]
+    pod = st.types[work.type]
+    tenant.used += tasks * work.gpu
+    tenant.cpu += tasks * pod.cpu
+    tenant.memory += tasks * pod.memory
+    if work.rank < CHALLENGE:
+        st.cohorts[tenant.cohort, 1] += tasks * work.gpu
+    if tasks < 0:
+        st.at[0].released += 1
+    st.at[0].changed += 1
+    st.at[0].stale = True
+
+
+@jit
+def allowed(st: Cluster, j: int, more: int) -> int:
+    """Return whether its quota lets job ``j`` have ``more`` thousandths of GPUs: 2 its own, 1 borrowed, 0 not.
+
+    A grand challenge has no quota.
+    """
+    work = st.work[j]
+    if not st.rules[0].quotas or work.rank == CHALLENGE or work.gpu == 0:
+        return 2
+    tenant = st.tenants[work.tenant]
+    used = tenant.used + more
+    if used > tenant.limit or st.cohorts[tenant.cohort, 1] + more > st.cohorts[tenant.cohort, 0]:
+        return 0
+    return 2 if used <= tenant.nominal else 1

@@ -1,0 +1,201 @@
+"""Making room: who shrinks and who stops so that a job that fits nowhere gets its places.
+
+A plan takes jobs off the books one after the other until there is room, enters the job that needs it, and gives back,
+latest first, to all who still have room. Those that do not are told to stop (or, in a staggered drain, will be): they
+stand on the books beside the newcomer until they are gone (hpcai.scheduling.gpu_cluster.books).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcai.jit import jit
+from hpcai.scheduling.gpu_cluster.books import allowed, enter_again, find_places, leave, room_again, settled
+from hpcai.scheduling.gpu_cluster.drain import stagger
+from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, resized, start, tell_to_stop
+from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date
+from hpcai.scheduling.gpu_cluster.state import CLAIMED, RUNNING, Cluster
+from hpcai.scheduling.gpu_cluster.victims import BY_NODE, NONE, candidates, may_stop, shrinkable
+
+ALL = -1  # pods
+
+
+@jit
+def make_room(st: Cluster, j: int, staggered: bool) -> bool:
+    """Stop and shrink others so that waiting job ``j`` gets places; return whether it has them now, or will have.
+
+    If there is no way to, nothing changes. Whoever is off the queue afterwards, the caller finds out.
+    """
+    rules = st.rules[0]
+    if rules.preemption == NONE and not rules.elastic and not (rules.quotas and rules.reclaim):
+        return False
+    lifted = lift_pods(st, j)
+    placed = lifted > 0 and enters(st, j)
+    if not placed:
+        n = candidates(st, j)
+        if rules.victims == BY_NODE:
+            lifted, placed = lift_by_node(st, j, n, lifted)
+        else:
+            lifted, placed = lift_in_order(st, j, n, lifted)
+    return settle(st, j, lifted, placed, staggered)
+
+
+@jit
+def enters(st: Cluster, j: int) -> bool:
+    """Enter job ``j`` on the books if its quota and the room allow it now."""
+    return allowed(st, j, st.run[j].tasks * st.work[j].gpu) > 0 and find_places(st, j)
+
+
+@jit
+def lift_pods(st: Cluster, j: int) -> int:
+    """Take off the books what jobs have beyond their least, a pod of each in turn, until that is enough for job ``j``.
+
+    Return how many entries of ``st.lifted`` say so.
+    """
+    n, found = 0, True
+    wanted = st.run[j].tasks * st.work[j].gpu
+    while found and st.at[0].free < wanted:
+        found = False
+        for i in range(st.at[0].running):
+            v = st.running[i]
+            if st.at[0].free >= wanted or not shrinkable(st, j, v):
+                continue
+            bring_up_to_date(st, v)  # its past counts at its old size
+            k = st.run[v].tasks - 1
+            leave(st, v, k, k + 1)
+            st.run[v].tasks = k
+            st.lifted[n, 0], st.lifted[n, 1] = v, k
+            n, found = n + 1, True
+    return n
+
+
+@jit
+def lift(st: Cluster, v: int, n: int) -> int:
+    """Take job ``v`` off the books as entry ``n`` of ``st.lifted``; return the number of entries."""
+    leave(st, v, 0, st.run[v].tasks)
+    st.run[v].lifted = True
+    st.lifted[n, 0], st.lifted[n, 1] = v, ALL
+    return n + 1
+
+
+@jit
+def lift_in_order(st: Cluster, j: int, n: int, lifted: int) -> tuple[int, bool]:
+    """Take candidates ``st.ids[0, :n]`` off the books until job ``j`` has room and is entered."""
+    for i in range(n):
+        v = st.ids[0, i]
+        if not may_stop(st, j, v):  # its tenant is no longer beyond its quota
+            continue
+        lifted = lift(st, v, lifted)
+        if enters(st, j):
+            return lifted, True
+    return lifted, False
+
+
+@jit
+def lift_by_node(st: Cluster, j: int, n: int, lifted: int) -> tuple[int, bool]:
+    """Clear the node that costs least, per GPU that becomes free there, until job ``j`` has room and is entered.
+
+    A job on several nodes is paid for once: its other nodes are cheaper from then on.
+    """
+    while True:
+        best = cheapest_node(st, j, n)
+        if best < 0:
+            return lifted, False
+        for i in range(n):
+            v = st.ids[0, i]
+            if not st.run[v].lifted and is_on(st, v, best) and may_stop(st, j, v):
+                lifted = lift(st, v, lifted)
+        if enters(st, j):
+            return lifted, True
+
+
+@jit
+def cheapest_node(st: Cluster, j: int, n: int) -> int:
+    """Return the node whose clearing of candidates costs least per GPU that is freed on it; -1 if none has any."""
+    freed, cost = st.by_node
+    freed[:], cost[:] = 0.0, 0.0
+    for i in range(n):
+        v = st.ids[0, i]
+        work, last = st.work[v], -1
+        if st.run[v].lifted or not may_stop(st, j, v):
+            continue
+        price = max(st.cost[v], 0.0) * st.run[v].tasks * work.gpu
+        for k in range(work.entries, work.entries + st.run[v].tasks):
+            node = st.places[k].node
+            freed[node] += work.gpu
+            cost[node] += price if node != last else 0.0  # its pods on one node follow each other
+            last = node
+    best, least = -1, np.inf
+    for node in range(freed.shape[0]):
+        if freed[node] > 0 and cost[node] / freed[node] < least:
+            best, least = node, cost[node] / freed[node]
+    return best
+
+
+@jit
+def is_on(st: Cluster, v: int, node: int) -> bool:
+    """Return whether job ``v`` has a pod on a node."""
+    found, work = 0, st.work[v]
+    for k in range(work.entries, work.entries + st.run[v].tasks):
+        found += st.places[k].node == node
+    return found > 0
+
+
+@jit
+def settle(st: Cluster, j: int, lifted: int, placed: bool, staggered: bool) -> bool:
+    """Give back what a plan took and did not need, latest first, and carry out the rest; all of it if not placed."""
+    victims = lifted  # those who stay off gather at the end of the list, behind what is still to be seen to
+    for i in range(lifted - 1, -1, -1):
+        v, k = st.lifted[i, 0], st.lifted[i, 1]
+        run = st.run[v]
+        first, last = (0, run.tasks) if k == ALL else (k, k + 1)
+        back = not placed
+        if not placed:
+            enter_again(st, v, first, last)
+        elif k == ALL or (run.tasks == k and not run.lifted):
+            back = room_again(st, v, first, last)
+        if back:
+            run.tasks, run.lifted = last, False
+        elif k == ALL:
+            victims -= 1
+            st.lifted[victims, 0] = v
+        elif not run.lifted and run.resized < st.at[0].now:
+            resized(st, v)
+    if placed:
+        claim_and_stop(st, j, victims, lifted, staggered)
+    return placed
+
+
+@jit
+def claim_and_stop(st: Cluster, j: int, first: int, last: int, staggered: bool) -> None:
+    """Job ``j`` has its places; victims ``first`` to ``last`` are told to stop, or when they will be."""
+    claim(st, j)
+    n = 0
+    for i in range(first, last):
+        v = st.lifted[i, 0]
+        st.run[v].lifted = False
+        if st.run[v].status == CLAIMED:
+            give_up(st, v)
+            continue
+        enter_again(st, v, 0, st.run[v].tasks)
+        if st.run[v].status == RUNNING:
+            st.run[v].by = j
+            st.ids[0, n] = v
+            n += 1
+    if staggered:
+        stagger(st, j, n)
+    for i in range(n):
+        v = st.ids[0, i]
+        if not np.isfinite(st.run[v].signal):
+            stop_now(st, v)
+    if settled(st, j, 0, st.run[j].tasks):
+        start(st, j)
+
+
+@jit
+def stop_now(st: Cluster, v: int) -> None:
+    """Tell running job ``v`` to stop; if it leaves nothing to be waited for, it is gone."""
+    tell_to_stop(st, v)
+    if st.run[v].due <= st.at[0].now:
+        leave(st, v, 0, st.run[v].tasks)
+        give_up(st, v)

@@ -1,0 +1,207 @@
+"""The state of a GPU cluster at a moment, as arrays: what each job has done and holds, who waits, who runs."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcai.cluster.spec import Machine
+from hpcai.scheduling.gpu_cluster.discipline import VICTIM_FEATURES, Discipline, Quota, rules_of
+from hpcai.scheduling.gpu_cluster.traffic import Traffic, make_traffic
+from hpcai.scheduling.gpu_cluster.work import Workload
+from hpcai.scheduling.jobs import MILLI
+from hpcai.scheduling.placement import Nodes, Rule, make_nodes, make_rule
+from hpcai.scheduling.placement.pods import PLACE
+from hpcai.scheduling.placement.policies import LOOKING_AHEAD
+
+AHEAD, QUEUED, CLAIMED, RUNNING, STOPPING, DONE = range(6)
+"""What a job is: not submitted yet; waiting; its places are known but others still leave them; running; told to stop
+and still there; over."""
+STARTED, ENDED, STOPPED, RESIZED, SIGNALLED = range(5)
+"""What the log notes."""
+
+RUN = np.dtype(
+    [
+        ("status", "i8"),
+        ("tasks", "i8"),  # pods it has now
+        ("remaining", "f8"),  # s of work left
+        ("saved", "f8"),  # s of work left as of its latest checkpoint
+        ("unsaved", "f8"),  # s it ran since then
+        ("speed", "f8"),  # s of work per s
+        ("alone", "f8"),  # the same with GPUs and links to itself; 0: not known yet
+        ("since", "f8"),  # when the above was brought up to date
+        ("busy_until", "f8"),  # until when it restarts or changes its size, and does no work
+        ("due", "f8"),  # when it ends, is to be told to stop, or is gone; inf while it waits
+        ("signal", "f8"),  # when it is to be told to stop; inf: not
+        ("queued", "f8"),  # when it last joined the queue
+        ("started", "f8"),  # when it first started; nan before
+        ("begun", "f8"),  # when it last started
+        ("ended", "f8"),  # nan before
+        ("resized", "f8"),  # when it last changed its size
+        ("attained", "f8"),  # GPU-s it held
+        ("lost", "f8"),  # GPU-s of running that had to be repeated
+        ("overhead", "f8"),  # GPU-s of restarting, changing size and stopping
+        ("executed", "f8"),  # s of work done, repeated or not
+        ("undone", "f8"),  # s of work lost
+        ("stops", "i8"),  # how often it was stopped
+        ("by", "i8"),  # for whom it is stopped
+        ("deadline", "f8"),  # of a grand challenge: when it is to have its GPUs
+        ("waived", "f8"),  # when somebody last decided that it waits
+        ("place", "i8"),  # where it stands in the list of those that run
+        ("lifted", "b1"),  # taken off the books while a plan is made
+    ],
+    align=True,
+)
+TENANT = np.dtype(
+    [
+        ("nominal", "i8"),  # thousandths of GPUs guaranteed
+        ("limit", "i8"),  # the most it may have
+        ("cohort", "i8"),
+        ("used", "i8"),  # thousandths of GPUs on the books
+        ("cpu", "i8"),
+        ("memory", "i8"),
+        ("usage", "f8"),  # decayed GPU-s up to `since`
+        ("since", "f8"),
+        ("share", "f8"),
+    ],
+    align=True,
+)
+CLOCK = np.dtype(
+    [
+        ("now", "f8"),
+        ("storage_free", "f8"),  # when the storage has written what is asked of it
+        ("next_tick", "f8"),
+        ("wake", "f8"),  # when a grand challenge is to be seen to
+        ("submitted", "i8"),  # jobs that have been
+        ("queued", "i8"),
+        ("running", "i8"),
+        ("logged", "i8"),
+        ("released", "i8"),  # counts moments at which something became free
+        ("changed", "i8"),  # counts all changes of the books
+        ("free", "i8"),  # thousandths of GPUs that are on no book
+        ("challenge", "i8"),  # grand challenge that the machine drains for, -1: none
+        ("stale", "b1"),  # whether speeds have to be looked at again
+        ("asked", "i8"),  # job that a decision is asked about, -1: none
+    ],
+    align=True,
+)
+LOG = np.dtype(
+    [("time", "f8"), ("job", "i8"), ("what", "i8"), ("tasks", "i8"), ("lost", "f8"), ("by", "i8")], align=True
+)
+BORROW_ALL: Final = 2**62
+LOG_ROOM: Final = 65_536
+
+
+class Cluster(NamedTuple):
+    """Jobs J, pods of all jobs P, tenants K."""
+
+    rules: NDArray[np.void]  # RULES (1,)
+    at: NDArray[np.void]  # CLOCK (1,)
+    work: NDArray[np.void]  # WORK (J,), by submission
+    types: NDArray[np.void]  # POD (T,)
+    run: NDArray[np.void]  # RUN (J,)
+    places: NDArray[np.void]  # PLACE (P,)
+    nodes: Nodes
+    rule: Rule
+    traffic: Traffic
+    queue: NDArray[np.int64]  # (2 J,) who waits, in the order of the latest pass
+    running: NDArray[np.int64]  # (J,) who holds places
+    key: NDArray[np.float64]  # (J,) place in the order, lowest first
+    cost: NDArray[np.float64]  # (J,) of stopping a job
+    ids: NDArray[np.int64]  # (2, 2 J) to work in
+    by_node: NDArray[np.float64]  # (2, N) likewise
+    lifted: NDArray[np.int64]  # (J + P, 2) jobs and pods (-1: all) taken off the books by a plan
+    failed: NDArray[np.int64]  # (shapes,) `released` when such a job last found no place
+    tenants: NDArray[np.void]  # TENANT (K,)
+    cohorts: NDArray[np.int64]  # (C, 2) thousandths of GPUs guaranteed in sum, and used
+    total: NDArray[np.float64]  # (3,) CPUs, memory and GPUs of the machine, in the units of pods
+    levels: NDArray[np.float64]  # thresholds of las
+    weights: NDArray[np.float64]  # of multifactor: age, size, class, fair share; longest age
+    victim_weights: NDArray[np.float64]  # (VICTIM_FEATURES,)
+    log: NDArray[np.void]  # LOG (LOG_ROOM,)
+
+
+def make_cluster(
+    workload: Workload, machine: Machine, discipline: Discipline, *, seed: int = 0, external: int = 0
+) -> Cluster:
+    """Return an empty cluster before its first job."""
+    n = len(workload.work)
+    run = np.zeros(n, dtype=RUN)
+    run["remaining"] = run["saved"] = workload.work["work"]
+    run["tasks"] = workload.work["tasks"]
+    run["started"] = run["ended"] = np.nan
+    run["due"] = run["signal"] = run["deadline"] = np.inf
+    run["waived"] = run["resized"] = -np.inf
+    run["by"] = run["place"] = -1
+    at = np.zeros(1, dtype=CLOCK)
+    at["now"] = -np.inf
+    at["storage_free"] = -np.inf
+    at["wake"] = at["next_tick"] = np.inf
+    at["challenge"] = at["asked"] = -1
+    at["free"] = machine.total_gpus * MILLI
+    places = int(workload.work["most"].sum())
+    nodes = make_nodes(machine)
+    tenants, cohorts = _tenants(workload.tenants, machine, discipline)
+    weights = {"age": 1000.0, "size": 500.0, "class": 1000.0, "fairshare": 2000.0, "max_age": 7 * 86400.0}
+    weights |= discipline.parameters
+    return Cluster(
+        rules=rules_of(discipline, external),
+        at=at,
+        work=workload.work,
+        types=workload.types,
+        run=run,
+        places=np.zeros(places, dtype=PLACE),
+        nodes=nodes,
+        rule=_rule(workload, discipline, len(nodes.cpu), seed),
+        traffic=make_traffic(workload, machine),
+        queue=np.zeros(2 * n, dtype=np.int64),
+        running=np.zeros(n, dtype=np.int64),
+        key=np.zeros(n),
+        cost=np.zeros(n),
+        ids=np.zeros((2, 2 * n), dtype=np.int64),
+        by_node=np.zeros((2, len(nodes.cpu))),
+        lifted=np.zeros((n + places, 2), dtype=np.int64),
+        failed=np.full(int(workload.work["shape"].max(initial=0)) + 1, -1, dtype=np.int64),
+        tenants=tenants,
+        cohorts=cohorts,
+        total=np.maximum(np.array([nodes.cpus.sum(), nodes.memories.sum(), nodes.gpus.sum() * MILLI], dtype=float), 1),
+        levels=np.array(discipline.thresholds, dtype=float),
+        weights=np.array([weights[name] for name in ("age", "size", "class", "fairshare", "max_age")]),
+        victim_weights=np.array([discipline.victim_weights.get(name, 0.0) for name in VICTIM_FEATURES]),
+        log=np.zeros(LOG_ROOM, dtype=LOG),
+    )
+
+
+def _rule(workload: Workload, discipline: Discipline, nodes: int, seed: int) -> Rule:
+    """Return the placement; looking ahead, it goes by the pods of the workload itself."""
+    target = None
+    if discipline.placement in LOOKING_AHEAD:
+        target = workload.types.copy()
+        target["weight"] = np.bincount(workload.work["type"], weights=workload.work["tasks"], minlength=len(target))
+        target["weight"] /= target["weight"].sum()
+    return make_rule(discipline.placement, target, seed=seed, remember=(len(workload.types), nodes))
+
+
+def _tenants(
+    names: tuple[str, ...], machine: Machine, discipline: Discipline
+) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+    quotas = [discipline.quotas.get(name, discipline.default_quota) for name in names]
+    cohorts = list(dict.fromkeys(quota.cohort for quota in (*quotas, *discipline.quotas.values())))
+    tenants = np.zeros(len(names), dtype=TENANT)
+    for tenant, name, quota in zip(tenants, names, quotas, strict=True):
+        tenant["nominal"] = round(quota.gpus * MILLI)
+        tenant["limit"] = _limit(quota)
+        tenant["cohort"] = cohorts.index(quota.cohort)
+        tenant["share"] = discipline.shares.get(name, 1.0)
+    sums = np.zeros((max(len(cohorts), 1), 2), dtype=np.int64)
+    # What is guaranteed to tenants without a job here can be borrowed, too.
+    absent = [quota for name, quota in discipline.quotas.items() if name not in names]
+    for quota in (*quotas, *absent):
+        sums[cohorts.index(quota.cohort), 0] += round(quota.gpus * MILLI)
+    return tenants, sums
+
+
+def _limit(quota: Quota) -> int:
+    return BORROW_ALL if np.isinf(quota.borrow) else round((quota.gpus + quota.borrow) * MILLI)

@@ -1,0 +1,152 @@
+"""Who may be stopped for whom, and in which order: victims of preemption and their cost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcai.jit import jit
+from hpcai.scheduling.gpu_cluster.discipline import PREEMPTIONS, VICTIMS
+from hpcai.scheduling.gpu_cluster.order import sort_ids
+from hpcai.scheduling.gpu_cluster.progress import expected_left, gpus_of, unsaved_at
+from hpcai.scheduling.gpu_cluster.state import CLAIMED, RUNNING, STOPPING, Cluster
+from hpcai.scheduling.gpu_cluster.work import CHALLENGE
+from hpcai.scheduling.jobs import MILLI
+
+NONE, BY_CLASS, BY_ORDER = range(len(PREEMPTIONS))
+LOWEST_PRIORITY, LATEST_START, LEAST_LOST, BY_NODE, LEARNED = range(len(VICTIMS))
+HOUR = 3600.0
+
+
+@jit
+def may_stop(st: Cluster, j: int, v: int) -> bool:
+    """Return whether job ``v`` may be stopped for job ``j``.
+
+    It may if it is of a lower class, uses what others lent it, or is behind in an order that pre-empts.
+    """
+    rules, run = st.rules[0], st.run[v]
+    mine, other = st.work[j], st.work[v]
+    if run.status == STOPPING:
+        return bool(mine.rank == CHALLENGE)  # nothing is lost by waiting for it
+    if (run.status != RUNNING and run.status != CLAIMED) or np.isfinite(run.signal) or v == j:
+        return False
+    if other.rank < mine.rank and rules.preemption != NONE:
+        return True
+    if rules.quotas and rules.reclaim and other.rank <= mine.rank and takes_back(st, j, v):
+        return True
+    if rules.preemption != BY_ORDER or other.rank > mine.rank:
+        return False
+    return bool(st.key[v] > st.key[j] + rules.margin and st.at[0].now >= run.begun + rules.quantum)
+
+
+@jit
+def takes_back(st: Cluster, j: int, v: int) -> bool:
+    """Return whether the tenant of job ``j`` is within its quota with it, and that of job ``v`` beyond its own."""
+    mine, other = st.tenants[st.work[j].tenant], st.tenants[st.work[v].tenant]
+    if st.work[j].tenant == st.work[v].tenant or mine.cohort != other.cohort:
+        return False
+    return bool(mine.used + st.run[j].tasks * st.work[j].gpu <= mine.nominal and other.used > other.nominal)
+
+
+@jit
+def loss(st: Cluster, v: int, time: float) -> float:
+    """Return the GPU-s that would be lost if job ``v`` were told to stop at ``time``: work, or writing it down."""
+    rules, work, run = st.rules[0], st.work[v], st.run[v]
+    if run.status != RUNNING:
+        return 0.0
+    unsaved = unsaved_at(st, v, time)
+    if work.on_signal and unsaved > 0:
+        writes = work.writes / rules.bandwidth
+        unsaved = min(unsaved, writes) if writes <= rules.grace else unsaved
+    return float((unsaved + rules.restart) * gpus_of(st, v))
+
+
+@jit
+def stopping_time(st: Cluster, j: int) -> float:
+    """Return when whoever is stopped for job ``j`` will be: a grand challenge has a deadline, others are served now."""
+    deadline = st.run[j].deadline
+    return float(deadline if np.isfinite(deadline) else st.at[0].now)
+
+
+@jit
+def cost_of(st: Cluster, j: int, v: int) -> float:
+    """Return the cost of stopping job ``v`` for job ``j`` by the rule of the discipline; lowest first."""
+    rules, run = st.rules[0], st.run[v]
+    if run.status != RUNNING:
+        return -np.inf
+    if rules.victims == LATEST_START:
+        return float(-run.begun)
+    if rules.victims == LEAST_LOST or rules.victims == BY_NODE:
+        return loss(st, v, stopping_time(st, j)) / max(gpus_of(st, v), 1e-3)
+    if rules.victims == LEARNED:
+        return learned_cost(st, j, v)
+    # lowest priority: by class, then whoever is last in an order that pre-empts, else whoever started last
+    last = st.key[v] if rules.preemption == BY_ORDER else run.begun
+    return float(st.work[v].rank * 1e12 - last)
+
+
+@jit
+def learned_cost(st: Cluster, j: int, v: int) -> float:
+    """Return the weighted sum of the features of stopping job ``v`` for job ``j``."""
+    total = 0.0
+    for k in range(st.victim_weights.shape[0]):
+        if st.victim_weights[k] != 0:
+            total += st.victim_weights[k] * victim_feature(st, j, v, k)
+    return total
+
+
+@jit
+def victim_feature(st: Cluster, j: int, v: int, k: int) -> float:
+    """Return feature ``k`` of discipline.VICTIM_FEATURES."""
+    run, work, now = st.run[v], st.work[v], st.at[0].now
+    gpus = gpus_of(st, v)
+    if k == 0:
+        return loss(st, v, stopping_time(st, j)) / max(gpus, 1e-3) / HOUR
+    if k == 1:
+        return float((now - run.begun) / HOUR)
+    if k == 2:
+        return float(gpus * MILLI / st.nodes.most[2])
+    if k == 3:
+        missing = gpus_of(st, j) - max(st.at[0].free, 0) / MILLI
+        return float(max(gpus - missing, 0.0) / max(gpus, 1e-3))
+    if k == 4:
+        return float(nodes_of(st, v) / run.tasks)
+    if k == 5:
+        return expected_left(st, v) / HOUR
+    if k == 6:
+        return 1.0 if work.on_signal else 0.0
+    if k == 7:
+        return float(run.stops)
+    return float(work.rank)
+
+
+@jit
+def nodes_of(st: Cluster, v: int) -> int:
+    """Return on how many nodes job ``v`` is; its pods on one node follow each other."""
+    found, work, last = 0, st.work[v], -1
+    for k in range(work.entries, work.entries + st.run[v].tasks):
+        found += st.places[k].node != last
+        last = st.places[k].node
+    return found
+
+
+@jit
+def candidates(st: Cluster, j: int) -> int:
+    """Write to ``st.ids[0]`` who may be stopped for job ``j``, in order of cost; return how many there are."""
+    n, ids = 0, st.ids[0]
+    for i in range(st.at[0].running):
+        v = st.running[i]
+        if may_stop(st, j, v):
+            st.cost[v] = cost_of(st, j, v)
+            ids[n] = v
+            n += 1
+    sort_ids(ids, n, st.cost, st.ids[1])
+    return n
+
+
+@jit
+def shrinkable(st: Cluster, j: int, v: int) -> bool:
+    """Return whether running job ``v`` may give pods to job ``j``."""
+    run, work = st.run[v], st.work[v]
+    if run.status != RUNNING or run.tasks <= work.least or np.isfinite(run.signal):
+        return False
+    return bool(st.rules[0].elastic and work.rank <= st.work[j].rank)
