@@ -131,7 +131,7 @@ def split(
 
 @trace_app.command()
 def generate(
-    kind: Annotated[str, typer.Argument(help="Model: lublin or deep-learning.")],
+    kind: Annotated[str, typer.Argument(help="Model: lublin, deep-learning or reference-site.")],
     jobs: Annotated[int, typer.Option("--jobs", help="Number of jobs.")],
     out: Annotated[Path, typer.Option("--out", help="File to write: .parquet, .swf or .swf.gz.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same trace.")] = 0,

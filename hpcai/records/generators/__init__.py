@@ -12,6 +12,7 @@ from hpcai.records.schema import Trace
 KINDS: Final = {
     "lublin": "batch and interactive jobs of a parallel computer (Lublin & Feitelson 2003)",
     "deep-learning": "training jobs of a GPU cluster, with tenants, cycles, heavy tails and failures",
+    "reference-site": "days of the reference site: gangs, elastic jobs, arrays, services, grand challenges, tenants",
 }
 
 
@@ -30,8 +31,8 @@ def generate(
         kind: one of :data:`KINDS`.
         jobs: how many.
         seed: the same seed gives the same trace.
-        load: offered load on the machine, reached by scaling the time between arrivals; by default as the
-            parameters have it.
+        load: offered load on the machine, reached by scaling the time between arrivals (reference-site, which has
+            so many jobs a day: the run times); by default as the parameters have it.
         machine: no job is larger than it; needed for ``load`` where the model has no machine of its own.
         parameters: a YAML file of the model's parameters.
 
@@ -52,4 +53,9 @@ def generate(
 
         mix = deep_learning.Parameters() if parameters is None else deep_learning.Parameters.load(parameters)
         return deep_learning.generate(mix, jobs, seed=seed, load=load, machine=machine)
+    if kind == "reference-site":
+        import hpcai.records.generators.reference_site as reference_site
+
+        site = reference_site.Parameters() if parameters is None else reference_site.Parameters.load(parameters)
+        return reference_site.generate(site, jobs, seed=seed, load=load, machine=machine)
     raise InputError(f"generator {kind!r}: expected one of {', '.join(KINDS)}")

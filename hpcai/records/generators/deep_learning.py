@@ -9,11 +9,9 @@ model development in the datacenter" (Acme, NSDI 2024). Every number is a parame
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
@@ -21,35 +19,27 @@ from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
 from hpcai.records.generators._cycle import Cycle, Floats
 from hpcai.records.generators._heavy_tail import HeavyTail, LogNormal, Pareto
+from hpcai.records.generators._mix import (
+    BURSTS,
+    HOURS,
+    ORIGIN,
+    WEEK,
+    WEEKDAYS,
+    Count,
+    Mask,
+    Positive,
+    Requests,
+    Share,
+    Weight,
+    arrivals,
+    named,
+    parties,
+    requested_times,
+    zipf,
+)
 from hpcai.records.generators._parameters import ParameterModel
 from hpcai.records.readers._table import canonical
 from hpcai.records.schema import Trace
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
-
-Mask = npt.NDArray[np.bool_]
-
-WEEK: Final = 7 * 86400.0
-ORIGIN: Final = 1704067200.0  # Monday 2024-01-01 00:00 UTC, so that hours and weekdays mean something
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-HUMAN_LIMITS: Final = np.array(
-    [m * _MINUTE for m in (1, 5, 10, 15, 20, 30, 45)]
-    + [h * _HOUR for h in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 18, 20)]
-    + [d * _DAY for d in (1, 1.5, 2, 3, 4, 5, 7, 10, 14, 21, 30, 60, 90, 180, 365)]
-)
-
-
-class Requests(ParameterModel):
-    """The time limits that users ask for: they grow with the run time, but less, and are round numbers."""
-
-    share: Share = 1.0  # of jobs that have one
-    at_one_hour: Positive = 6 * 3600.0  # s, median for a job that runs for an hour, before rounding
-    power: float = 0.4  # the median grows as run time ** power
-    sigma: Annotated[float, Field(ge=0)] = 1.0  # standard deviation of its natural logarithm
-    exceeded: Share = 0.02  # of jobs that would outlast their limit and are ended by it
 
 
 class Parameters(ParameterModel):
@@ -57,18 +47,10 @@ class Parameters(ParameterModel):
 
     unit: Literal["gpus", "processors"] = "gpus"
     mean_gap: Positive = 120.0  # s, between arrivals
-    gaps: HeavyTail = HeavyTail(  # in operational time; only their shape counts
-        bulk=(LogNormal(weight=0.4, median=8.0, sigma=1.4), LogNormal(weight=0.6, median=110.0, sigma=1.0))
-    )
+    gaps: HeavyTail = BURSTS
     start_second: Annotated[float, Field(ge=0, lt=WEEK)] = 0.0  # of the week, from Monday 00:00
-    hours: Annotated[tuple[Weight, ...], Field(min_length=24, max_length=24)] = (
-        *(0.6, 0.5, 0.4, 0.35, 0.3, 0.3, 0.35, 0.45, 0.7, 1.1, 1.5, 1.6),
-        *(1.3, 1.3, 1.6, 1.7, 1.7, 1.6, 1.4, 1.3, 1.3, 1.3, 1.1, 0.85),
-    )
-    weekdays: Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7)] = (
-        *(1.15, 1.2, 1.2, 1.2, 1.1),
-        *(0.6, 0.55),
-    )
+    hours: Annotated[tuple[Weight, ...], Field(min_length=24, max_length=24)] = HOURS
+    weekdays: Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7)] = WEEKDAYS
     sizes: dict[Count, Weight] = Field(
         default_factory=lambda: {1: 0.62, 2: 0.09, 4: 0.11, 8: 0.12, 16: 0.03, 32: 0.018, 64: 0.009, 128: 0.003},
         min_length=1,
@@ -122,7 +104,7 @@ def generate(
     size = _sizes(rng, parameters, jobs, machine)
     run_time = np.ceil(parameters.run_time.sample(rng, jobs) * size**parameters.size_power)
     run_time = np.minimum(run_time, parameters.longest)
-    requested, run_time, ended = _requests(rng, parameters.requests, run_time)
+    requested, run_time, ended = requested_times(rng, parameters.requests, run_time)
     never_ran = rng.random(jobs) < parameters.never_ran
     status = _statuses(rng, parameters, ended, never_ran)
     run_time = np.where(never_ran, np.nan, run_time)
@@ -132,8 +114,9 @@ def generate(
             raise InputError("load: the deep-learning mix needs a machine to load (machine=)")
         work = float(np.nansum(size * run_time))
         span = work / (_capacity(parameters, machine) * load)
-    submit = _arrivals(rng, parameters, jobs, span)
-    tenant, user = _parties(rng, parameters, jobs)
+    submit = arrivals(rng, parameters.gaps, parameters.cycle(), parameters.start_second, jobs, span)
+    number = zipf(rng, parameters.tenants, parameters.concentration, jobs)
+    tenant, user = parties(rng, number, parameters.tenants, parameters.users_per_tenant, parameters.concentration)
     columns: dict[str, Any] = {
         "job_id": np.arange(1.0, jobs + 1),
         "submit": submit,
@@ -183,63 +166,13 @@ def _capacity(parameters: Parameters, machine: Machine) -> int:
     return machine.total_gpus if parameters.unit == "gpus" else machine.total_cpus
 
 
-def _requests(rng: np.random.Generator, requests: Requests, run_time: Floats) -> tuple[Floats, Floats, Mask]:
-    """Return requested times, the run times cut by them, and which were cut."""
-    n = len(run_time)
-    wish = requests.at_one_hour * (np.maximum(run_time, 1.0) / _HOUR) ** requests.power
-    wish = wish * np.exp(requests.sigma * rng.standard_normal(n))
-    ended = rng.random(n) < requests.exceeded
-    wish = np.where(ended, np.minimum(wish, run_time / 2), np.maximum(wish, run_time))
-    requested = HUMAN_LIMITS[np.minimum(np.searchsorted(HUMAN_LIMITS, wish), len(HUMAN_LIMITS) - 1)]
-    requested[rng.random(n) >= requests.share] = np.nan
-    ended = run_time > requested
-    return requested, np.where(ended, requested, run_time), ended
-
-
 def _statuses(rng: np.random.Generator, parameters: Parameters, ended: Mask, never_ran: Mask) -> pd.Categorical[str]:
     names = ("completed", "failed", "cancelled", "timeout")
     draw = rng.random(len(ended))
     code = np.where(draw < parameters.failed, 1, np.where(draw < parameters.failed + parameters.cancelled, 2, 0))
     code = np.where(ended, 3, code)
     code = np.where(never_ran, 2, code)
-    return _named(code, names)
-
-
-def _arrivals(rng: np.random.Generator, parameters: Parameters, jobs: int, span: float) -> Floats:
-    """Return submission times, whole seconds from 0 to about ``span``: independent gaps in operational time."""
-    operational = np.cumsum(parameters.gaps.sample(rng, jobs))
-    operational -= operational[0]
-    cycle = parameters.cycle()
-    first, last = cycle.to_operational(parameters.start_second + np.array([0.0, span]))
-    if operational[-1] > 0:
-        operational *= (last - first) / operational[-1]
-    clock = cycle.to_clock(first + operational) - parameters.start_second
-    return np.maximum(np.floor(clock + 1e-6), 0.0)
-
-
-def _parties(
-    rng: np.random.Generator, parameters: Parameters, jobs: int
-) -> tuple[pd.Categorical[str], pd.Categorical[str]]:
-    """Return tenants and users; both are busy after Zipf's law."""
-    tenant = _zipf(rng, parameters.tenants, parameters.concentration, jobs)
-    member = _zipf(rng, parameters.users_per_tenant, parameters.concentration, jobs)
-    user = tenant * parameters.users_per_tenant + member
-    return _named(tenant, _numbered("tenant", parameters.tenants)), _named(
-        user, _numbered("user", parameters.tenants * parameters.users_per_tenant)
-    )
-
-
-def _zipf(rng: np.random.Generator, n: int, exponent: float, size: int) -> npt.NDArray[np.int64]:
-    weights = np.arange(1, n + 1, dtype=np.float64) ** -exponent
-    return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], rng.random(size)).astype(np.int64)
-
-
-def _numbered(word: str, n: int) -> list[str]:
-    return [f"{word}-{i:0{len(str(n))}d}" for i in range(1, n + 1)]
-
-
-def _named(codes: npt.NDArray[np.int64], names: Sequence[str]) -> pd.Categorical[str]:
-    return pd.Categorical.from_codes(codes, pd.Index(list(names), dtype="str"))
+    return named(code, names)
 
 
 def _resources(parameters: Parameters, size: Floats) -> dict[str, Floats]:

@@ -13,7 +13,8 @@ from scipy.stats import ks_2samp
 from hpcai.errors import InputError
 from hpcai.records.generators._cycle import Floats
 from hpcai.records.generators._heavy_tail import HeavyTail
-from hpcai.records.generators.deep_learning import WEEK, Parameters, Requests, generate
+from hpcai.records.generators._mix import WEEK, Requests
+from hpcai.records.generators.deep_learning import Parameters, generate
 from hpcai.records.schema import Trace
 
 MIN_JOBS: Final = 100
