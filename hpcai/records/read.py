@@ -25,6 +25,7 @@ FORMATS: Final = {
     "helios": "SenseTime Helios, CSV",
     "acme": "Shanghai AI Laboratory Acme, CSV",
     "tiresias": "Tiresias simulator job list, CSV",
+    "gavel": "Gavel simulator job list",
     "pai": "Alibaba PAI 2020, pai_job_table with pai_task_table, CSV",
 }
 _LOGS: Final = (".swf", ".csv", ".parquet", ".txt", ".log", ".events", ".gz", ".xz", ".bz2")
@@ -61,6 +62,7 @@ def read_trace(source: str | Path, *, format: str | None = None, strict: bool = 
 
 def guess_format(path: Path) -> str:
     """Return the format that the content of ``path`` is in; FormatError if it is none of :data:`FORMATS`."""
+    from hpcai.records.readers._not_logs import what_it_is
     from hpcai.records.readers._source import head
 
     text = head(path)
@@ -69,6 +71,8 @@ def guess_format(path: Path) -> str:
             return name
     if not text.strip():
         raise FormatError(f"{path}: the file is empty, expected a log")
+    if other := what_it_is(text):
+        raise FormatError(f"{path}: found {other}, expected a log of jobs")
     lines = (line.strip() for line in text[:4096].decode("utf-8", "backslashreplace").splitlines())
     first = "binary data" if b"\0" in text else next((line for line in lines if line), "")
     shown = first if len(first) <= 60 else first[:57] + "..."

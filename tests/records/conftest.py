@@ -148,6 +148,12 @@ SAMPLES: dict[str, tuple[str, str]] = {
         "60_job.csv",
         "job_id,num_gpu,submit_time,iterations,model_name,duration,interval\n0,1,0,606,vgg19,164,30\n1,8,30,133,vgg11,147,23\n",
     ),
+    "gavel": (
+        "list.trace",
+        "ResNet-50 (batch size 128)\tpython3 main.py -a resnet50\t--steps\t1\t400\t0.000000\t1\n"
+        "LM (batch size 10)\tpython main.py\t--steps\t1\t600\t11.5\t4\n"
+        "A3C\tpython3 main.py\t--max-steps\t0\t7\t12.0\t1\n",
+    ),
     "pai": (
         "pai_job_table.csv",
         "4b3f04b66a525d2df903eb16,8cb3,5854,Terminated,100.0,551416.0\naa3f04b66a525d2df903eb16,8cb4,5854,Failed,7,9\n",
@@ -159,6 +165,20 @@ PAI_TASKS = (
 )
 
 
+THROUGHPUTS = {
+    "v100": {
+        "('ResNet-50 (batch size 128)', 1)": {"null": 4.0, "('A3C', 1)": [1.0, 1.0]},
+        "('LM (batch size 10)', 4)": {"null": 30},
+        "('A3C', 1)": {"null": 0.0},
+    },
+    "k80": {"('A3C', 1)": {"null": 0.5}},
+}
+COMPANIONS = {
+    "pai": ("pai_task_table.csv", PAI_TASKS),
+    "gavel": ("oracle_throughputs.json", json.dumps(THROUGHPUTS)),
+}
+
+
 @pytest.fixture
 def sample(tmp_path: Path) -> Callable[[str], Path]:
     """Return a function that writes the small file of a format, with its companions."""
@@ -166,8 +186,9 @@ def sample(tmp_path: Path) -> Callable[[str], Path]:
     def write(format: str) -> Path:
         name, text = SAMPLES[format]
         (tmp_path / name).write_text(text)
-        if format == "pai":
-            (tmp_path / "pai_task_table.csv").write_text(PAI_TASKS)
+        if format in COMPANIONS:
+            companion, content = COMPANIONS[format]
+            (tmp_path / companion).write_text(content)
         return tmp_path / name
 
     return write

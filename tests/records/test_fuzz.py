@@ -41,7 +41,8 @@ def valid(folder: Path, request: pytest.FixtureRequest) -> Files:
     """A small valid file of every format."""
     conftest = _conftest(request)
     files = {name: text.encode() for name, (_, text) in conftest.SAMPLES.items()}
-    (folder / "pai_task_table.csv").write_text(conftest.PAI_TASKS)
+    for name, text in conftest.COMPANIONS.values():
+        (folder / name).write_text(text)
     (folder / "valid").write_bytes(files["swf"])
     write_parquet(read_trace(folder / "valid"), folder / "valid.parquet")
     return Files({**files, "parquet": (folder / "valid.parquet").read_bytes()})

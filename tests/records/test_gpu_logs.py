@@ -60,11 +60,28 @@ def pods(sample: Sample, tmp_path: Path) -> Callable[[Callable[[list[Any]], None
 
 def test_kubernetes_gang(pods: Callable[[Callable[[list[Any]], None]], Path]) -> None:
     path = pods(lambda items: None)
-    assert len(read_trace(path).jobs) == 3
+    jobs = read_trace(path).jobs
+    assert (jobs["kind"].tolist(), jobs["pods"].tolist()) == (["batch"] * 3, [1] * 3)
     for gang, name in (("owner", "vision/Job/train"), ("job", "vision/train")):
         jobs = read_trace(path, gang=gang).jobs
         assert jobs["job_id"].tolist() == [name]
         assert (jobs["nodes"][0], jobs["gpus"][0], jobs["processors"][0]) == (3, 6, 12)
+        assert (jobs["kind"][0], jobs["pods"][0]) == ("gang", 3)
+
+
+def test_kubernetes_kinds(pods: Callable[[Callable[[list[Any]], None]], Path]) -> None:
+    def change(items: list[Any]) -> None:
+        items[0]["metadata"]["annotations"] = {"batch.kubernetes.io/job-completion-index": "0"}
+        items[1]["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "notebook"}]
+        items[2]["metadata"].pop("ownerReferences")
+
+    assert read_trace(pods(change)).jobs["kind"].tolist() == ["array", "service", ""]
+
+    def serve(items: list[Any]) -> None:
+        for item in items:
+            item["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web"}]
+
+    assert read_trace(pods(serve), gang="owner").jobs["kind"].tolist() == ["service"]
 
 
 def test_kubernetes_states(pods: Callable[[Callable[[list[Any]], None]], Path]) -> None:
@@ -162,6 +179,63 @@ def test_acme_takes_the_run_time_from_the_dates(sample: Sample) -> None:
 def test_tiresias(sample: Sample) -> None:
     job = read_trace(sample("tiresias")).jobs.iloc[1]
     assert (job["job_id"], job["gpus"], job["submit"], job["run_time"], job["queue"]) == ("1", 8, 30, 147, "vgg11")
+    assert job["model"] == "vgg11"
+
+
+def test_gavel(sample: Sample) -> None:
+    trace = read_trace(sample("gavel"))
+    alone, together = trace.jobs.to_dict("records")
+    assert (alone["job_id"], alone["submit"], alone["run_time"], alone["gpus"]) == ("1", 0, 100, 1)
+    assert (alone["model"], alone["queue"], alone["kind"]) == ("resnet50", "ResNet-50 (batch size 128)", "batch")
+    assert (together["submit"], together["run_time"], together["gpus"], together["pods"]) == (11.5, 20, 4, 4)
+    assert (together["model"], together["kind"]) == ("lm", "gang")
+    assert trace.bad_rows.first_lines == {"no throughput of its type on as many GPUs": [3]}
+    assert trace.sha256.keys() == {"list.trace", "oracle_throughputs.json"}
+    slow = read_trace(sample("gavel"), gpu="k80")
+    assert (slow.jobs["run_time"].tolist(), slow.bad_rows.total) == ([14.0], 2)
+
+
+def test_gavel_with_weights_and_goals(sample: Sample, tmp_path: Path) -> None:
+    path = sample("gavel")
+    path.write_text("LM (batch size 10)\tpython main.py\t--steps\t1\t600\t4\t1.0\t-1.0\t11.5\n")
+    job = read_trace(path).jobs.iloc[0]
+    assert (job["submit"], job["run_time"], job["gpus"]) == (11.5, 20, 4)
+
+
+def test_gavel_needs_throughputs(recorded: Recorded, sample: Sample) -> None:
+    with pytest.raises(InputError, match=r"in steps, not in time.*throughputs="):
+        read_trace(recorded("data/gpu/gavel_philly_0e4a51.trace.gz"))
+    with pytest.raises(InputError, match=r"gpu 'a100': expected one of the tables that it has \(v100, k80\)"):
+        read_trace(sample("gavel"), gpu="a100")
+
+
+def test_gavel_recorded(recorded: Recorded, tmp_path: Path) -> None:
+    path = recorded("data/gpu/gavel_philly_0e4a51.trace.gz")
+    speeds = {
+        f"('LM (batch size {batch})', {gpus})": {"null": 50.0} for batch in (5, 10, 20, 40, 80) for gpus in (1, 2, 4, 8)
+    }
+    (tmp_path / "speeds.json").write_text(json.dumps({"v100": speeds}))
+    trace = read_trace(path, throughputs=tmp_path / "speeds.json")
+    assert (len(trace.jobs), trace.bad_rows.total) == (213, 1181 - 213)
+    assert set(trace.jobs["model"]) == {"lm"}
+    assert set(trace.jobs["gpus"]) == {1, 2, 4, 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("helios_earth_vc3sl_sequence.csv.gz", "counts of jobs and GPUs by the minute"),
+        ("philly_node_sequence.csv.gz", "counts of nodes by the minute"),
+        ("lucid_colocate_info.csv", "slow-downs of pairs of models"),
+        ("helios_earth_vc_gpu_number.csv", "GPUs of virtual clusters by the day"),
+        ("acme_cluster_summary.csv", "sums over whole clusters"),
+        ("openb_node_list_gpu_node.csv", "nodes .openb.: they go with the list of pods"),
+        ("spot_gpu_2026_node_info.csv", "nodes .Alibaba 2026."),
+    ],
+)
+def test_what_is_no_log_of_jobs(recorded: Recorded, name: str, what: str) -> None:
+    with pytest.raises(FormatError, match=f"found {what}.*, expected a log of jobs"):
+        read_trace(recorded(f"data/gpu/{name}"))
 
 
 def test_pai(sample: Sample) -> None:

@@ -88,7 +88,7 @@ def test_a_file_of_no_known_format(tmp_path: Path) -> None:
         read_trace(tmp_path / "x")
 
 
-@pytest.mark.parametrize("format", [name for name in FORMATS if name not in ("openb", "pai")])
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in ("openb", "pai", "gavel")])
 def test_the_wrong_format_by_name(sample: Sample, format: str) -> None:
     with pytest.raises(FormatError, match=r"pods\.csv: "):
         read_trace(sample("openb"), format=format)

@@ -106,6 +106,7 @@ def sacct(tmp_path: Path, *rows: str) -> Path:
 def test_sacct_pending_array_is_one_job_per_task(tmp_path: Path) -> None:
     trace = read_trace(sacct(tmp_path, "519_[3-5,9%2]|PENDING|2026-01-01T00:00:00|Unknown|Unknown|1|a"))
     assert trace.jobs["job_id"].tolist() == ["519_3", "519_4", "519_5", "519_9"]
+    assert set(trace.jobs["kind"]) == {"array"}
     assert trace.jobs["status"].tolist() == ["pending"] * 4
 
 
@@ -152,6 +153,7 @@ def test_sacct_without_jobs(tmp_path: Path) -> None:
 def test_sacct_recorded(recorded: Recorded) -> None:
     trace = read_trace(recorded("live/sacct-sample.txt"))
     assert trace.jobs["job_id"].tolist() == ["13", "514", "515", "516", "517", "519_0", "519_1", "519_2"]
+    assert trace.jobs["kind"].tolist() == [*[""] * 5, *["array"] * 3]
     assert trace.jobs["gpus"].tolist() == [32, 8, 4, 16, 1, 2, 2, 2]
     assert trace.machine is not None
     assert (trace.machine.total_nodes, trace.machine.total_gpus) == (4, 32)
@@ -170,6 +172,7 @@ def test_jobcomp_fields(sample: Sample) -> None:
     trace = read_trace(sample("jobcomp"))
     job = trace.jobs.iloc[0]
     assert (job["job_id"], job["user"], job["group"], job["tenant"]) == ("519_2", "alice", "ml", "ml")
+    assert job["kind"] == "array"
     assert (job["submit"], job["start"], job["run_time"], job["requested_time"]) == (0, 60, 60, 300)
     assert (job["processors"], job["nodes"], job["gpus"], job["memory"]) == (16, 2, 8, 4 * 2**30)
 

@@ -47,12 +47,18 @@ MAX_NODES: Final = 1 << 17  # of one expression; more is a mistake
 _UNITS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)B?([nc]?)", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+(?:\.\d+)?))?(?::(\d+(?:\.\d+)?))?")
+_ARRAY_TASK: Final = re.compile(r"\d+_")
 _PART: Final = re.compile(r"\[([^\[\]]*)\]")
 
 
 def status(state: str) -> str:
     """Return the canonical status of a state such as 'CANCELLED by 0'."""
     return STATUS.get(state.split(" ")[0].rstrip("+").upper(), "unknown")
+
+
+def kind(job_id: str) -> str:
+    """Return 'array' for a task of an array, as '519_2', else '': Slurm does not say more."""
+    return "array" if _ARRAY_TASK.match(job_id) else ""
 
 
 def duration(text: str) -> float:

@@ -55,6 +55,8 @@ _REASON: Final = {
     "NodeShutdown": "node_fail",
     "Terminated": "node_fail",  # by a node that shuts down
 }
+_SERVES: Final = ("ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "Notebook")
+_INDEX: Final = "batch.kubernetes.io/job-completion-index"  # of a pod of an indexed Job
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 
 
@@ -135,6 +137,7 @@ def _pod(item: dict[str, Any], gang: str | None) -> dict[str, Any]:
         "user": str(labels.get("user", "")),
         "group": str(spec.get("serviceAccountName", "")),
         "queue": str(labels.get(QUEUE_LABEL, "")),
+        "kind": _kind_of_job(meta),
         "qos": str(spec.get("priorityClassName") or status.get("qosClass", "")),
         "status": _status(phase, status),
     }
@@ -238,6 +241,17 @@ def _gang_of(meta: dict[str, Any], gang: str | None) -> str | None:
     return None if label is None else str(label)
 
 
+def _kind_of_job(meta: dict[str, Any]) -> str:
+    """Return the kind of job that the owner of a pod makes of it; '' where the owner does not say."""
+    owner = str(((meta.get("ownerReferences") or [{}])[0]).get("kind", ""))
+    if owner in _SERVES:
+        return "service"
+    if owner != "Job":
+        return ""
+    indexed = _INDEX in (meta.get("annotations") or {}) or _INDEX in (meta.get("labels") or {})
+    return "array" if indexed else "batch"
+
+
 def _gangs(pods: list[dict[str, Any]], records: list[int]) -> tuple[list[dict[str, Any]], list[int]]:
     """Return one entry per job: pods of one name together, which wait, start and end as one."""
     jobs: dict[str, dict[str, Any]] = {}
@@ -245,10 +259,12 @@ def _gangs(pods: list[dict[str, Any]], records: list[int]) -> tuple[list[dict[st
     for pod, record in zip(pods, records, strict=True):
         name = pod["job_id"]
         if name not in jobs:
-            jobs[name], first[name] = {**pod, "nodes": 1.0}, record
+            jobs[name], first[name] = {**pod, "nodes": 1.0, "pods": 1.0}, record
             continue
         job = jobs[name]
         job["nodes"] += 1.0
+        job["pods"] += 1.0
+        job["kind"] = job["kind"] if job["kind"] == "service" else "gang"
         for key in ("processors", "gpus", "memory"):
             job[key] += pod[key]
         job["submit"] = min(job["submit"], pod["submit"])

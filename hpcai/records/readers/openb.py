@@ -67,6 +67,7 @@ def read(path: Path, *, nodes: Path | str | None = None) -> Trace:
             "processors": np.ceil(table.number("cpu_milli") / 1000.0),
             "requested_processors": np.ceil(table.number("cpu_milli") / 1000.0),
             "nodes": np.ones(len(table)),
+            "pods": np.ones(len(table)),
             "gpus": gpus,
             "gpu_kind": table.text("gpu_spec"),
             "memory": table.number("memory_mib") * _MIB,

@@ -95,6 +95,7 @@ def fill(trace: Trace, table: Delimited) -> None:
     table.wrong |= np.array([names is None for names in nodes], dtype=bool)
     trace.origin, times = _times(table, nodes)
     columns, lines, wrong, nodes = _expand_arrays(_columns(table, times), table.lines, table.wrong, nodes)
+    columns["kind"] = np.array([_slurm.kind(job_id) for job_id in columns["job_id"]], dtype=object)
     _infer_machine(trace, columns, [names or [] for names in nodes])
     if running := int(np.sum(columns["status"] == "running")):
         trace.notes.append(f"{running} jobs were still running: their run time is that so far")

@@ -53,8 +53,10 @@ def read(path: Path, *, gpu_tres: Sequence[int] = _FIRST_GPU) -> Trace:
     if trace.machine is not None:
         trace.notes.append("the machine is inferred from the nodes that jobs ran on and what they took there")
     limit = table.number("timelimit")
+    ids = _ids(trace, table)
     columns: dict[str, Any] = {
-        "job_id": _ids(trace, table),
+        "job_id": ids,
+        "kind": np.array([_slurm.kind(job_id) for job_id in ids], dtype=object),
         "submit": submit,
         "start": start,
         "end": end,

@@ -24,12 +24,12 @@ def matches(head: bytes) -> bool:
 
 
 def read(path: Path) -> Trace:
-    """Return the trace in a Tiresias job list; the model that a job trains is its queue."""
+    """Return the trace in a Tiresias job list; the model that a job trains is its queue as well."""
     source = load(path)
     trace = Trace.new(source.name, "tiresias", source.sha256)
     table = read_table(path, text_lines(source, trace.bad_rows), trace.bad_rows, required=_COLUMNS)
     gpus, run_time = table.number("num_gpu"), table.number("duration")
-    trace.notes.append("the model that a job trains is given as the queue")
+    trace.notes.append("the model that a job trains is given as the queue as well")
     trace.jobs = finish(
         {
             "job_id": table.text("job_id"),
@@ -37,6 +37,7 @@ def read(path: Path) -> Trace:
             "run_time": run_time,
             "gpus": gpus,
             "queue": table.known("model_name"),
+            "model": table.known("model_name"),
         },
         lines=table.lines,
         bad=trace.bad_rows,
