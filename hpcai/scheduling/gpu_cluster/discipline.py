@@ -66,6 +66,7 @@ class Discipline(BaseModel):
     grace: Seconds = 30.0  # s from the signal to the kill
     restart: Seconds = 60.0  # s until a stopped job works again once it has been started
     storage_gbyte_s: Annotated[float, Field(gt=0)] = float("inf")  # GB/s into which all checkpoints are written
+    saves: Literal["recorded", "all"] = "recorded"  # who writes a checkpoint when told to stop: as the log says, or all
     requeue: Literal["front", "back"] = "front"  # at its old place, or as if submitted anew
     checkpoint: Annotated[float, Field(gt=0)] = 3600.0  # s between checkpoints where the log does not say
     drain: Literal["at-once", "deadline", "staggered"] = "at-once"

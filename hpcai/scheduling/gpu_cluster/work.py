@@ -77,7 +77,7 @@ def make_workload(jobs: pd.DataFrame, machine: Machine, discipline: Discipline) 
     interval = jobs["checkpoint_interval"].to_numpy(dtype=float)
     array["checkpoint"] = np.where(np.isnan(interval), discipline.checkpoint, interval)
     array["writes"] = np.nan_to_num(jobs["checkpoint_bytes"].to_numpy(dtype=float), nan=0.0)
-    array["on_signal"] = jobs["on_signal"].to_numpy() > 0
+    array["on_signal"] = (jobs["on_signal"].to_numpy() > 0) | (discipline.saves == "all")
     array["scaling"] = np.nan_to_num(jobs["scaling"].to_numpy(dtype=float), nan=1.0)
     for name in ("tasks", "least", "most"):
         array[name] = need[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
-from hpcai.scheduling.gpu_cluster.state import Cluster, make_cluster
+from hpcai.scheduling.gpu_cluster.state import ENDED, Cluster, make_cluster
 from hpcai.scheduling.gpu_cluster.work import Workload, make_workload
 from hpcai.simulation.gpu_cluster.clock import FULL, run_until
 
-EVENTS = ("start", "end", "stop", "resize", "signal")
+EVENTS: Final = ("start", "end", "stop", "resize", "signal")
+PATIENCE: Final = 8  # logs in which no job ends, after which there is no hope
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,12 @@ def replay_cluster(
 
 
 def run_through(cluster: Cluster, progress: Callable[[int], None] | None = None) -> NDArray[np.void]:
-    """Let a cluster run until nothing more happens; return its log, LOG (events,)."""
-    parts = []
+    """Let a cluster run until nothing more happens; return its log, LOG (events,).
+
+    Raises InputError if jobs stop each other for ever.
+    """
+    parts: list[NDArray[np.void]] = []
+    idle = 0
     step = (cluster.work["submit"][-1] - cluster.work["submit"][0]) / 50 if len(cluster.work) else 0.0
     until = cluster.work["submit"][0] if len(cluster.work) and progress is not None else np.inf
     while True:
@@ -68,6 +74,12 @@ def run_through(cluster: Cluster, progress: Callable[[int], None] | None = None)
         if progress is not None:
             progress(int(at["submitted"]))
         if why == FULL:
+            idle = 0 if ENDED in parts[-1]["what"] else idle + 1
+            if idle == PATIENCE:
+                raise InputError(
+                    f"after {cluster.at[0]['now']:.0f} s jobs stop each other for ever: expected a longer 'quantum', "
+                    "checkpoints more often than that, or 'saves: all'"
+                )
             continue
         if until == np.inf:
             return np.concatenate(parts) if parts else cluster.log[:0].copy()
