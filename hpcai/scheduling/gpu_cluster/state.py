@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling.gpu_cluster.discipline import VICTIM_FEATURES, Discipline, Quota, rules_of
+from hpcai.scheduling.gpu_cluster.static_order import WEIGHTS
 from hpcai.scheduling.gpu_cluster.traffic import Traffic, make_traffic
 from hpcai.scheduling.gpu_cluster.work import Workload
 from hpcai.scheduling.jobs import MILLI
@@ -144,8 +145,7 @@ def make_cluster(
     places = int(workload.work["most"].sum())
     nodes = make_nodes(machine)
     tenants, cohorts = _tenants(workload.tenants, machine, discipline)
-    weights = {"age": 1000.0, "size": 500.0, "class": 1000.0, "fairshare": 2000.0, "max_age": 7 * 86400.0}
-    weights |= discipline.parameters
+    weights = WEIGHTS | discipline.parameters
     return Cluster(
         rules=rules_of(discipline, external),
         at=at,
@@ -168,7 +168,7 @@ def make_cluster(
         cohorts=cohorts,
         total=np.maximum(np.array([nodes.cpus.sum(), nodes.memories.sum(), nodes.gpus.sum() * MILLI], dtype=float), 1),
         levels=np.array(discipline.thresholds, dtype=float),
-        weights=np.array([weights[name] for name in ("age", "size", "class", "fairshare", "max_age")]),
+        weights=np.array([weights[name] for name in WEIGHTS]),
         victim_weights=np.array([discipline.victim_weights.get(name, 0.0) for name in VICTIM_FEATURES]),
         log=np.zeros(LOG_ROOM, dtype=LOG),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
+from hpcai.scheduling.gpu_cluster.static_order import static_order
 from hpcai.scheduling.jobs import MILLI, demand
 from hpcai.scheduling.placement import make_pods
 from hpcai.scheduling.placement.nodes import gpu_kinds
@@ -67,6 +68,7 @@ def make_workload(jobs: pd.DataFrame, machine: Machine, discipline: Discipline) 
     array["submit"] = jobs["submit"].to_numpy()
     array["work"] = np.maximum(run, 1e-3)  # an empty job still has an end
     array["estimate"] = np.maximum(np.where(np.isnan(requested), run, requested), 1e-3)
+    array["order"] = static_order(jobs, machine, discipline)
     array["rank"] = jobs["qos"].astype(str).map(lambda name: CLASSES.index(name) if name in CLASSES else NORMAL)
     codes, tenants = pd.factorize(jobs["tenant"].astype(str))
     array["tenant"] = codes
