@@ -16,6 +16,7 @@ from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, resized, star
 from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date
 from hpcai.scheduling.gpu_cluster.state import CLAIMED, RUNNING, Cluster
 from hpcai.scheduling.gpu_cluster.victims import BY_NODE, NONE, candidates, may_stop, shrinkable
+from hpcai.scheduling.placement.nodes import free_gpu
 
 ALL = -1  # pods
 
@@ -26,18 +27,43 @@ def make_room(st: Cluster, j: int, staggered: bool) -> bool:
 
     If there is no way to, nothing changes. Whoever is off the queue afterwards, the caller finds out.
     """
-    rules = st.rules[0]
-    if rules.preemption == NONE and not rules.elastic and not (rules.quotas and rules.reclaim):
+    at = st.at[0]
+    released, changed = at.released, at.changed
+    if obtainable(st, j) < st.run[j].tasks * st.work[j].gpu:
         return False
     lifted = lift_pods(st, j)
     placed = lifted > 0 and enters(st, j)
     if not placed:
         n = candidates(st, j)
-        if rules.victims == BY_NODE:
+        if st.rules[0].victims == BY_NODE:
             lifted, placed = lift_by_node(st, j, n, lifted)
         else:
             lifted, placed = lift_in_order(st, j, n, lifted)
-    return settle(st, j, lifted, placed, staggered)
+    settle(st, j, lifted, placed, staggered)
+    if not placed:  # all is as it was, and what others of its shape know still holds
+        at.released, at.changed = released, changed
+    return placed
+
+
+@jit
+def obtainable(st: Cluster, j: int) -> int:
+    """Return the thousandths of GPUs of its kinds that are free or that others could give up for job ``j``, at most."""
+    kinds, found = st.types[st.work[j].type].kinds, 0
+    if not st.rules[0].elastic and st.rules[0].preemption == NONE and not st.rules[0].quotas:
+        return -1
+    for i in range(st.at[0].running):
+        v = st.running[i]
+        work, run = st.work[v], st.run[v]
+        if st.nodes.kind[st.places[work.entries].node] & kinds == 0 and run.tasks == 1:
+            continue
+        if may_stop(st, j, v):
+            found += run.tasks * work.gpu
+        elif shrinkable(st, j, v):
+            found += (run.tasks - work.least) * work.gpu
+    for n in range(st.nodes.cpu.shape[0]):
+        if st.nodes.kind[n] & kinds != 0:
+            found += max(free_gpu(st.nodes, n), 0)
+    return found
 
 
 @jit
@@ -119,10 +145,11 @@ def cheapest_node(st: Cluster, j: int, n: int) -> int:
         work, last = st.work[v], -1
         if st.run[v].lifted or not may_stop(st, j, v):
             continue
-        price = max(st.cost[v], 0.0) * st.run[v].tasks * work.gpu
+        bulk = max(work.gpu, 1)  # who has no GPU has CPUs that are in the way
+        price = max(st.cost[v], 0.0) * st.run[v].tasks * bulk
         for k in range(work.entries, work.entries + st.run[v].tasks):
             node = st.places[k].node
-            freed[node] += work.gpu
+            freed[node] += bulk
             cost[node] += price if node != last else 0.0  # its pods on one node follow each other
             last = node
     best, least = -1, np.inf
@@ -142,7 +169,7 @@ def is_on(st: Cluster, v: int, node: int) -> bool:
 
 
 @jit
-def settle(st: Cluster, j: int, lifted: int, placed: bool, staggered: bool) -> bool:
+def settle(st: Cluster, j: int, lifted: int, placed: bool, staggered: bool) -> None:
     """Give back what a plan took and did not need, latest first, and carry out the rest; all of it if not placed."""
     victims = lifted  # those who stay off gather at the end of the list, behind what is still to be seen to
     for i in range(lifted - 1, -1, -1):
@@ -163,7 +190,6 @@ def settle(st: Cluster, j: int, lifted: int, placed: bool, staggered: bool) -> b
             resized(st, v)
     if placed:
         claim_and_stop(st, j, victims, lifted, staggered)
-    return placed
 
 
 @jit
