@@ -55,7 +55,8 @@ class Services(Jobs):
 class Gangs(Jobs):
     """Training on many GPUs at once."""
 
-    small_pods: Share = 0.2  # of gangs have pods of half as many GPUs as a node has; the others take whole nodes
+    small_pods: Share = 0.2  # of gangs have smaller pods; the others take whole nodes
+    small_pod_gpus: dict[Count, Weight] = Field(default_factory=dict)  # of these; empty: half as many as a node has
 
 
 class Elastic(Jobs):

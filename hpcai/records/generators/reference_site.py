@@ -242,11 +242,19 @@ def _pods(
     most = np.minimum(whole * rng.choice(folds, n), limit)
     small = submissions.of(_GANG) & (rng.random(n) < parameters.gang.small_pods)
     pod = np.where(gpus > node, np.gcd(whole, node), np.where(gpus > 0, gpus, 1.0))
-    pod = np.where(small, np.gcd(whole, max(node // 2, 1)), pod)
+    pod = np.where(small, np.gcd(whole, _small_pods(rng, parameters, node, n)), pod)
     elastic = submissions.of(_ELASTIC)
     pod = np.where(elastic, np.gcd(np.gcd(whole, fewest), node), pod)
     most = np.maximum(most // pod * pod, gpus)
     return pod.astype(np.float64), np.where(elastic, fewest, np.nan), np.where(elastic, most, np.nan)
+
+
+def _small_pods(rng: np.random.Generator, parameters: Parameters, node: int, n: int) -> Whole:
+    """Return how many GPUs the pods of a gang with small pods may have at most."""
+    sizes = parameters.gang.small_pod_gpus
+    if not sizes:
+        return np.full(n, max(node // 2, 1))
+    return np.array(list(sizes))[drawn(rng, list(sizes.values()), n)]
 
 
 def _beside(

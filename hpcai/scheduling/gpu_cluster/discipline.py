@@ -57,6 +57,7 @@ class Discipline(BaseModel):
     queueing: Literal["strict", "best-effort"] = "best-effort"  # whether who does not fit holds up who is behind
     patience: Annotated[float, Field(ge=0)] = float("inf")  # s of waiting after which it does so in any case
     placement: str = "pack"
+    placement_weights: dict[str, float] = Field(default_factory=dict)  # of learned and learned-gang
     preemption: Literal["none", "class", "order"] = "class"
     victims: Literal["lowest-priority", "latest-start", "least-lost", "by-node", "learned"] = "lowest-priority"
     victim_weights: dict[str, float] = Field(default_factory=dict)  # of VICTIM_FEATURES, for learned

@@ -13,11 +13,13 @@ from hpcai.scheduling.gpu_cluster.traffic import look_where
 def set_speeds(st: Cluster) -> None:
     """Bring the speed of all that runs up to date."""
     rules, ids, n = st.rules[0], st.ids[0], 0
+    st.nodes.traffic[:] = 0.0
     for i in range(st.at[0].running):
         j = st.running[i]
         if st.run[j].status == RUNNING:
             look_at(st, j)
             if st.traffic.flows.demand[j] > 0:
+                count_traffic(st, j)
                 ids[n] = j
                 n += 1
     if rules.isolation:
@@ -40,6 +42,14 @@ def look_at(st: Cluster, j: int) -> None:
     places = st.places[work.entries : work.entries + run.tasks]
     speed = look_where(st.traffic, j, work, places, st.rules[0].communication)
     run.alone = 1.0 if work.service else speed
+
+
+@jit
+def count_traffic(st: Cluster, j: int) -> None:
+    """Count what job ``j`` sends when alone as traffic of the links it uses, for placements that avoid it."""
+    flows, capacity = st.traffic.flows, st.traffic.fabric.capacity
+    for k in range(flows.first[j], flows.first[j] + flows.number[j]):
+        st.nodes.traffic[flows.links[k]] += flows.demand[j] / capacity[flows.links[k]]
 
 
 @jit

@@ -181,7 +181,8 @@ def _rule(workload: Workload, discipline: Discipline, nodes: int, seed: int) -> 
         target = workload.types.copy()
         target["weight"] = np.bincount(workload.work["type"], weights=workload.work["tasks"], minlength=len(target))
         target["weight"] /= target["weight"].sum()
-    return make_rule(discipline.placement, target, seed=seed, remember=(len(workload.types), nodes))
+    weights = discipline.placement_weights
+    return make_rule(discipline.placement, target, weights=weights, seed=seed, remember=(len(workload.types), nodes))
 
 
 def _tenants(

@@ -36,6 +36,9 @@ class Nodes(NamedTuple):
     socket: NDArray[np.int64]  # (N, G) socket of each GPU
     leaf: NDArray[np.int64]  # (N,) leaf switch
     leaf_gpu: NDArray[np.int64]  # (leaves,) free thousandths of GPUs under each
+    leaf_gpus: NDArray[np.int64]  # (leaves,) all of them
+    speed: NDArray[np.float64]  # (N,) of its GPUs, the fastest = 1
+    traffic: NDArray[np.float64]  # (N + leaves,) on NICs and uplinks, 1: as much as they carry; kept by whoever knows
     room: NDArray[np.int64]  # (2, N) to work in: tasks of a gang by node and by leaf
     most: NDArray[np.float64]  # (3,) most CPUs, memory and GPUs of a node, in the units above
 
@@ -62,6 +65,8 @@ def make_nodes(machine: Machine) -> Nodes:
     of_kind = np.array([gpus[kind == own].sum() for own in kind])
     leaf = np.arange(n) // (machine.network.nodes_per_switch if machine.network else n)
     shares = cpus[:, None] * (socket + 1) // sockets[:, None] - cpus[:, None] * socket // sockets[:, None]
+    under = np.bincount(leaf, weights=gpus * MILLI).astype(np.int64)
+    speed = np.array([group.gpu_speed for group in each])
     return Nodes(
         cpu=cpus.copy(),
         memory=memories.copy(),
@@ -75,7 +80,10 @@ def make_nodes(machine: Machine) -> Nodes:
         kind_share=of_kind / max(gpus.sum(), 1),
         socket=np.minimum(slot * sockets[:, None] // np.maximum(gpus, 1)[:, None], sockets[:, None] - 1),
         leaf=leaf,
-        leaf_gpu=np.bincount(leaf, weights=gpus * MILLI).astype(np.int64),
+        leaf_gpu=under,
+        leaf_gpus=under.copy(),
+        speed=speed / speed.max(),
+        traffic=np.zeros(n + len(under)),
         room=np.zeros((2, n), dtype=np.int64),
         most=np.maximum(np.array([cpus.max(), memories.max(), gpus.max() * MILLI]), 1).astype(np.float64),
     )

@@ -19,11 +19,12 @@ from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement.features import FEATURES, WEIGHTS, dot_product, kind_of, observe
 from hpcai.scheduling.placement.fragmentation import fragmentation
+from hpcai.scheduling.placement.learned_gangs import GANG_WEIGHTS
 from hpcai.scheduling.placement.nodes import Nodes, fits, free_gpu, hold_gpus, sockets_of, take
 from hpcai.scheduling.placement.pods import POD, sort_of
 
 FIRST_FIT, BEST_FIT, PACK, SPREAD, DOT_PRODUCT, GPU_PACKING, GPU_CLUSTERING, RANDOM, TOPOLOGY, FGD = range(10)
-FGD_EXACT, LEARNED = 10, 11
+FGD_EXACT, LEARNED, LEARNED_GANG = 10, 11, 12
 POLICIES: Final = {
     "first-fit": FIRST_FIT,
     "best-fit": BEST_FIT,  # least left over
@@ -36,10 +37,11 @@ POLICIES: Final = {
     "topology-aware": TOPOLOGY,  # fewest sockets, fullest leaf switch, fullest node; gangs: see gangs.py
     "fgd": FGD,  # fragmentation gradient descent, as a score of Kubernetes
     "fgd-exact": FGD_EXACT,  # least growth of fragmentation, however small the difference
-    "learned": LEARNED,  # weighted features
+    "learned": LEARNED,  # weighted features of a place
+    "learned-gang": LEARNED_GANG,  # weighted features of nodes for a gang: see learned_gangs.py
 }
-LOOKING_AHEAD: Final = ("fgd", "fgd-exact", "learned")  # go by the workload's task classes
-NEVER_REMEMBERED: Final = ("random-fit", "topology-aware")  # their costs change where the node does not
+LOOKING_AHEAD: Final = ("fgd", "fgd-exact", "learned", "learned-gang")  # go by the workload's task classes
+NEVER_REMEMBERED: Final = ("random-fit", "topology-aware", "learned-gang")  # their costs change where the node does not
 TOP: Final = 100  # the highest score of a node in Kubernetes
 _TIER: Final = 1e6  # more than there are GPUs, in units of the largest node
 
@@ -49,7 +51,7 @@ class Rule(NamedTuple):
 
     policy: int
     target: NDArray[np.void]  # POD (M,) the workload's task classes
-    weights: NDArray[np.float64]  # (WEIGHTS,) of the learned one
+    weights: NDArray[np.float64]  # (WEIGHTS,) of the learned one, (GANG_WEIGHTS,) of learned-gang
     random: NDArray[np.uint64]  # (1,) state of its generator
     seen: NDArray[np.float64]  # (FEATURES,) room to work in
     cost: NDArray[np.float64]  # (T, N) costs found, nan where not known
@@ -70,7 +72,7 @@ def make_rule(
     Args:
         name: of the policy.
         target: the workload's task classes (pods.make_target), for LOOKING_AHEAD.
-        weights: of WEIGHTS by name, for learned; those not named are 0.
+        weights: of WEIGHTS by name, for learned, or of GANG_WEIGHTS, for learned-gang; those not named are 0.
         seed: of random-fit.
         remember: number of pod types and nodes, if costs are to be kept between calls of :func:`choose`; whoever
             changes a node other than by :func:`place_pod` and :func:`place_gang` then calls :func:`forget`.
@@ -82,14 +84,15 @@ def make_rule(
     if target is None and name in LOOKING_AHEAD:
         raise InputError(f"placement {name!r}: needs the task classes of the workload, found none")
     given = dict(weights or {})
-    unknown = [weight for weight in given if weight not in WEIGHTS]
+    known = GANG_WEIGHTS if name == "learned-gang" else WEIGHTS
+    unknown = [weight for weight in given if weight not in known]
     if unknown:
-        raise InputError(f"placement {name!r}: unknown weight {unknown[0]!r}; expected such as {WEIGHTS[0]!r}")
+        raise InputError(f"placement {name!r}: unknown weight {unknown[0]!r}; expected such as {known[0]!r}")
     kept = (0, 0) if name in NEVER_REMEMBERED else remember
     return Rule(
         policy=POLICIES[name],
         target=np.zeros(0, dtype=POD) if target is None else target,
-        weights=np.array([given.get(weight, 0.0) for weight in WEIGHTS]),
+        weights=np.array([given.get(weight, 0.0) for weight in known]),
         random=np.random.SeedSequence(seed).generate_state(1, np.uint64).astype(np.uint64),
         seen=np.zeros(len(FEATURES)),
         cost=np.full(kept, np.nan),
@@ -144,7 +147,7 @@ def choose(nodes: Nodes, pod: Any, kind: int, rule: Rule) -> tuple[int, int]:
 @jit
 def cost_on(nodes: Nodes, n: int, pod: Any, rule: Rule) -> tuple[float, int]:
     """Return the cost of ``pod`` on node ``n``, where it fits, and the bit mask of the GPUs it would have."""
-    if rule.policy >= FGD:
+    if FGD <= rule.policy <= LEARNED:
         return looked_ahead(nodes, n, pod, rule)
     mask = choose_gpus(nodes, n, pod, rule)
     return cost_with(nodes, n, pod, mask, rule), mask
@@ -160,7 +163,7 @@ def choose_gpus(nodes: Nodes, n: int, pod: Any, rule: Rule) -> int:
     if pod.gpu == 0:
         return 0
     if pod.gpu >= MILLI:
-        return whole_gpus(nodes, n, pod.gpu // MILLI, rule.policy == TOPOLOGY)
+        return whole_gpus(nodes, n, pod.gpu // MILLI, rule.policy in (TOPOLOGY, LEARNED_GANG))
     best, found = -1, 0
     for g in range(nodes.gpus[n]):
         room = nodes.gpu[n, g]
@@ -216,7 +219,7 @@ def cost_with(nodes: Nodes, n: int, pod: Any, mask: int, rule: Rule) -> float:
         return -float(clustering(nodes, n, pod))
     if policy == RANDOM:
         return uniform(rule)
-    if policy == TOPOLOGY:
+    if policy in (TOPOLOGY, LEARNED_GANG):  # the latter where a pod joins its gang
         own = (free_gpu(nodes, n) + nodes.cpu[n] / most_cpu) / (2 * most_gpu)
         return float((sockets_of(nodes, n, mask) * _TIER + nodes.leaf_gpu[nodes.leaf[n]] / most_gpu) * most_gpu + own)
     return 0.0  # FIRST_FIT
