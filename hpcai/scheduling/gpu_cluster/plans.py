@@ -12,9 +12,9 @@ import numpy as np
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.books import allowed, enter_again, find_places, leave, room_again, settled
 from hpcai.scheduling.gpu_cluster.drain import stagger
-from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, resized, start, tell_to_stop
+from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, note, resized, start, tell_to_stop
 from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date
-from hpcai.scheduling.gpu_cluster.state import CLAIMED, RUNNING, Cluster
+from hpcai.scheduling.gpu_cluster.state import CLAIMED, RESIZED, RUNNING, Cluster
 from hpcai.scheduling.gpu_cluster.victims import BY_NODE, NONE, candidates, may_stop, shrinkable
 from hpcai.scheduling.placement.nodes import free_gpu
 
@@ -188,6 +188,8 @@ def settle(st: Cluster, j: int, lifted: int, placed: bool, staggered: bool) -> N
             st.lifted[victims, 0] = v
         elif not run.lifted and run.resized < st.at[0].now:
             resized(st, v)
+        elif not run.lifted:  # it started, or shrank, at this very moment: that costs nothing more
+            note(st, v, RESIZED, 0.0)
     if placed:
         claim_and_stop(st, j, victims, lifted, staggered)
 
