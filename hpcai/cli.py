@@ -10,6 +10,7 @@ import typer
 
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
+from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.live.commands import report_command
 from hpcai.evaluation.network_commands import network_command
 from hpcai.evaluation.placement_commands import placement_command
@@ -36,6 +37,7 @@ live_app.command("report")(report_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("placement")(placement_command)
+app.command("cluster")(cluster_command)
 app.command("network")(network_command)
 
 

@@ -73,7 +73,7 @@ def distribution(pools: dict[Entry, pd.DataFrame], value: str, floor: float, tit
         trace = _line(entry, colours(list(pools))[entry], place)
         hover = f"%{{y:.1f}} % of jobs: at most %{{x:.3s}}{' s' if value == 'wait' else ''}"
         data.append(trace | {"x": packed(x), "y": packed(100 * share), "hovertemplate": hover})
-    axis = _log_axis(title, floor, top)
+    axis = log_axis(title, floor, top)
     if value == "wait":
         ticks = {second: text for second, text in TIME_TICKS.items() if floor <= second <= top}
         axis |= {"tickvals": list(ticks), "ticktext": [f"≤ {t}" if s == floor else t for s, t in ticks.items()]}
@@ -81,7 +81,7 @@ def distribution(pools: dict[Entry, pd.DataFrame], value: str, floor: float, tit
     return {"data": data, "layout": {"xaxis": axis, "yaxis": y, "hovermode": "x"}}
 
 
-def _log_axis(title: str, low: float, high: float) -> dict[str, Any]:
+def log_axis(title: str, low: float, high: float) -> dict[str, Any]:
     """Return a logarithmic axis with ticks at 1, 2 and 5 of each decade, or at decades where there are many."""
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     steps = (1, 2, 5) if len(decades) < 4 else (1,)
@@ -107,9 +107,9 @@ def over_time(loads: dict[Entry, Load], machine: Machine) -> Figure:
     for place, (entry, load) in enumerate(loads.items()):
         looks = _line(entry, colours(list(loads))[entry], place) | {"x": middle, "legendgroup": entry.label}
         looks["visible"] = True if place < CURVES else "legendonly"
-        busy = 100 * _averages(load, getattr(load, used), edges) / total
+        busy = 100 * averages(load, getattr(load, used), edges) / total
         data.append(looks | {"y": packed(busy), "hovertemplate": "%{y:.1f} %"})
-        queue = _averages(load, load.queue, edges)
+        queue = averages(load, load.queue, edges)
         below: dict[str, Any] = {"yaxis": "y2", "showlegend": False, "hovertemplate": "%{y:.1f} jobs"}
         data.append(looks | below | {"y": packed(queue)})
     layout = {
@@ -125,7 +125,7 @@ def over_time(loads: dict[Entry, Load], machine: Machine) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def _averages(load: Load, values: Floats, edges: Floats) -> Floats:
+def averages(load: Load, values: Floats, edges: Floats) -> Floats:
     """Return the time average of a step function between ``edges``; 0 outside its time."""
     integral = np.concatenate([[0.0], np.cumsum(values * load.width)])
     result: Floats = np.diff(np.interp(edges, load.time, integral)) / np.diff(edges)
@@ -151,9 +151,7 @@ def by_window(values: dict[Entry, Floats], submit: Floats, objective: Metric) ->
     title = objective.name.replace("_", " ") + (", s" if objective.unit == "s" else "")
     axis: dict[str, Any] = {"title": {"text": title}}
     if "slowdown" in objective.name:
-        axis = _log_axis(
-            title, min(y.min() for y in values.values()) / 1.2, max(y.max() for y in values.values()) * 1.2
-        )
+        axis = log_axis(title, min(y.min() for y in values.values()) / 1.2, max(y.max() for y in values.values()) * 1.2)
     layout = {
         "xaxis": {"title": {"text": f"start of the window, {unit} after that of the first"}},
         "yaxis": axis,
@@ -297,8 +295,8 @@ def winners(frame: pd.DataFrame, better: str, worse: str) -> Figure:
         "showlegend": False,
     }
     layout = {
-        "xaxis": _log_axis(worse, 0.93, top),
-        "yaxis": _log_axis(better, 0.93, top),
+        "xaxis": log_axis(worse, 0.93, top),
+        "yaxis": log_axis(better, 0.93, top),
         "hovermode": "closest",
     }
     return {"data": [diagonal, dots], "layout": layout}

@@ -36,10 +36,10 @@ class Cell:
     @property
     def path(self) -> str:
         """Where its schedule lies in the folder."""
-        return f"schedules/{_slug(self.trace)}/{_slug(self.policy)}.{self.backfill}.{self.window:03d}.parquet"
+        return f"schedules/{slug(self.trace)}/{slug(self.policy)}.{self.backfill}.{self.window:03d}.parquet"
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """Return ``name`` as part of a file name; one that has to be changed gets a hash so as to stay unique."""
     plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._")[:60]
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

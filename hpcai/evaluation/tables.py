@@ -123,7 +123,7 @@ def ranking_table(ranking: Ranking) -> Table:
     ]
     if ranking.recorded is not None:
         headings.append(("ratio to what was recorded", "Ratio of means with its 95 % interval."))
-    scale = _scale([row.to_baseline for row in ranking.rows])
+    scale = log_scale([row.to_baseline for row in ranking.rows])
 
     def row(ranked: Ranked) -> Row:
         cells = [
@@ -133,7 +133,7 @@ def ranking_table(ranking: Ranking) -> Table:
             Cell(
                 "1" if ranked.entry == ranking.baseline else ratio(ranked.to_baseline),
                 ranked.to_baseline.value,
-                _mark(ranked.to_baseline, scale),
+                mark_on(ranked.to_baseline, scale),
             ),
             Cell("1" if ranked.rank == 1 else ratio(ranked.to_best), ranked.to_best.value),
         ]
@@ -145,7 +145,7 @@ def ranking_table(ranking: Ranking) -> Table:
     return Table("ranking", headings, [row(ranked) for ranked in ranking.rows])
 
 
-def _scale(shown: list[Ratio]) -> tuple[float, float]:
+def log_scale(shown: list[Ratio]) -> tuple[float, float]:
     """Return the logarithmic range that holds all ratios, their intervals and 1, with a little room."""
     numbers = np.array([[r.low, r.value, r.high] for r in shown]).ravel()
     numbers = np.append(numbers[np.isfinite(numbers) & (numbers > 0)], 1.0)
@@ -154,7 +154,8 @@ def _scale(shown: list[Ratio]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _mark(shown: Ratio, scale: tuple[float, float]) -> Mark | None:
+def mark_on(shown: Ratio, scale: tuple[float, float]) -> Mark | None:
+    """Return a ratio with its interval as drawn on a range of :func:`log_scale`; None if it cannot be."""
     if not (np.isfinite(shown.value) and shown.value > 0):
         return None
     low, high = (bound if np.isfinite(bound) and bound > 0 else shown.value for bound in (shown.low, shown.high))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
+from hpcai.jit import announce_compilation
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
 from hpcai.scheduling.gpu_cluster.state import ENDED, Cluster, make_cluster
 from hpcai.scheduling.gpu_cluster.work import Workload, make_workload
@@ -45,6 +46,7 @@ def replay_cluster(
     """
     workload = make_workload(jobs, machine, discipline)
     cluster = make_cluster(workload, machine, discipline, seed=seed)
+    announce_compilation(run_until)
     events = run_through(cluster, progress)
     unfinished = int(np.isnan(cluster.run["ended"]).sum())
     if unfinished:
