@@ -54,6 +54,26 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     return data
 
 
+def read_weights(path: str | Path) -> dict[str, float]:
+    """Return the weights by name that a training wrote. Raises InputError if there are none."""
+    try:
+        weights = yaml.safe_load(Path(path).read_text("utf-8"))["weights"]
+        return {str(name): float(weight) for name, weight in weights.items()}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: expected 'weights' with numbers by name") from error
+
+
+def _weights(value: Any) -> Any:
+    """Let the file that a training wrote stand for its weights."""
+    return read_weights(value) if isinstance(value, (str, Path)) else value
+
+
+Weights = Annotated[dict[str, float], BeforeValidator(_weights)]
+"""Weights by name, or the file that has them."""
+
+
 def validated(
     model: type[Model], fields: Mapping[str, Any], where: str, expected: Mapping[str, str] | None = None
 ) -> Model:

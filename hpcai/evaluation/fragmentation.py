@@ -19,8 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
+from hpcai.configuration import read_weights
 from hpcai.errors import InputError
-from hpcai.evaluation.placement_config import InflationConfig, PlacementConfig, read_weights
+from hpcai.evaluation.placement_config import InflationConfig, PlacementConfig
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.statistics import ratios, resample
 from hpcai.records.pods import read_nodes, read_pods

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
-from hpcai.errors import InputError
 from hpcai.scheduling.placement import POLICIES
 
 Many = BeforeValidator(one_or_many)
@@ -51,14 +49,3 @@ class PlacementConfig(InflationConfig):
 def load_placement_config(path: str | Path, given: dict[str, Any] | None = None) -> PlacementConfig:
     """Return the configuration in a YAML file, ``given`` before what it says; InputError if it is wrong."""
     return validated(PlacementConfig, read_mapping(path) | (given or {}), str(path))
-
-
-def read_weights(path: str | Path) -> dict[str, float]:
-    """Return the weights of a learned placement that a training wrote. Raises InputError if there are none."""
-    try:
-        weights = yaml.safe_load(Path(path).read_text("utf-8"))["weights"]
-        return {str(name): float(weight) for name, weight in weights.items()}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: expected 'weights' with numbers by name") from error

@@ -1,9 +1,7 @@
 """The learned placement: weights of features of a place (scheduling.placement.features), tuned by CMA-ES.
 
-Every generation is judged on inflations with fresh seeds, the same for all its trials and for the baseline, so that
-no draw of pods can be learned by heart, and on fresh variants of the lists, so that it holds for other workloads.
-What is kept is the mean of the search distribution, as it stood at the generation that is best on seeds of its own;
-single trials are lucky as often as good.
+Every generation is judged on inflations with fresh seeds, the same for all its trials and for the baseline, and on
+fresh variants of the lists, so that it holds for other workloads.
 """
 
 from __future__ import annotations
@@ -16,39 +14,31 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.evaluation.fragmentation import Workload, in_threads, make_workload, read_workloads, unallocated
 from hpcai.evaluation.placement_config import InflationConfig
-from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.resumable import write_whole
+from hpcai.learning.evolution import Floats, Search, evolve
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement import WEIGHTS
 from hpcai.scheduling.placement.nodes import gpu_kinds
 
-Floats = NDArray[np.float64]
 TRAINING_SEEDS: Final = 1_000_000  # first of training; evaluations count from 0
 VALIDATION_SEEDS: Final = 2_000_000
 LEAST: Final = 1e-4  # of the GPUs, left unallocated, that a ratio is taken of
 SPREAD: Final = 1.0  # of the logarithms of what variants are multiplied by
 
 
-class PlacementTraining(InflationConfig):
+class PlacementTraining(InflationConfig, Search):
     """A search for the weights of a learned placement."""
 
     loads: Annotated[tuple[Annotated[float, Field(gt=0, le=3)], ...], BeforeValidator(one_or_many)] = (1.0, 1.3)
     baseline: str = "best-fit"
-    begin: dict[str, float] = Field(default_factory=dict)  # weights to begin with; others are 0
-    sigma: Annotated[float, Field(gt=0)] = 0.3
-    generations: Annotated[int, Field(ge=1)] = 100
-    population: Annotated[int, Field(ge=4)] = 16
     draws: Annotated[int, Field(ge=1)] = 2  # seeds for each list of pods in a generation
     variants: Annotated[int, Field(ge=0)] = 0  # of each list in a generation, with a seed each
-    validate_every: Annotated[int, Field(ge=1)] = 5  # generations
     validation_draws: Annotated[int, Field(ge=2)] = 8
-    seed: Annotated[int, Field(ge=0)] = 0
     out: Source = "runs/placement-learned.json"
 
 
@@ -118,28 +108,19 @@ def load_placement_training(path: str | Path, given: Mapping[str, Any] | None = 
 
 def tune_placement(config: PlacementTraining, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
     """Return the weights found and how the search went; also written to ``out`` whenever they are improved."""
-    from cmaes import CMA  # type: ignore[import-untyped]
-
     workloads = read_workloads(config)
     validation = Ground.make(workloads, config, VALIDATION_SEEDS, config.validation_draws, workers)
-    mean = np.array([config.begin.get(name, 0.0) for name in WEIGHTS])
-    search = CMA(mean=mean, sigma=config.sigma, population_size=config.population, seed=config.seed)
-    best, history = mean, [(0, float(validation.scores([mean], workers)[0]))]
-    result = _result(config, workloads, best, history)
-    with Progress(config.generations, "generations", quiet) as progress:
-        for generation in range(1, config.generations + 1):
-            first = TRAINING_SEEDS + 100 * generation
-            ground = Ground.make(workloads, config, first, config.draws, workers)
-            asked = [search.ask() for _ in range(config.population)]
-            search.tell(list(zip(asked, map(float, ground.scores(asked, workers)), strict=True)))
-            if generation % config.validate_every == 0 or generation == config.generations:
-                score = float(validation.scores([search.mean], workers)[0])
-                if score < min(earlier for _, earlier in history):
-                    best = search.mean.copy()
-                history.append((generation, score))
-                result = _result(config, workloads, best, history)
-                _write(config.out, result)
-            progress.advance()
+    result: dict[str, Any] = {}
+
+    def judge(generation: int, candidates: Sequence[Floats]) -> Floats:
+        ground = Ground.make(workloads, config, TRAINING_SEEDS + 100 * generation, config.draws, workers)
+        return ground.scores(candidates, workers)
+
+    def found(best: Floats, history: list[tuple[int, float]]) -> None:
+        result.update(_result(config, workloads, best, history))
+        _write(config.out, result)
+
+    evolve(config, WEIGHTS, judge, lambda weights: float(validation.scores([weights], workers)[0]), found, quiet)
     return result
 
 

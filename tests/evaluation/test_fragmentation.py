@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from hpcai.configuration import read_weights
 from hpcai.errors import FormatError, InputError
 from hpcai.evaluation.fragmentation import evaluate_placement, read_workloads, unallocated
 from hpcai.evaluation.placement_commands import placement_command, table
@@ -18,7 +19,6 @@ from hpcai.evaluation.placement_config import (
     InflationConfig,
     PlacementConfig,
     load_placement_config,
-    read_weights,
 )
 from hpcai.records.pods import read_nodes, read_pods
 

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from hpcai.configuration import read_weights
 from hpcai.errors import InputError
 from hpcai.evaluation.fragmentation import read_workloads, unallocated
-from hpcai.evaluation.placement_config import read_weights
 from hpcai.learning.placement import load_placement_training, tune_placement, varied
 from hpcai.scheduling.placement import WEIGHTS
 

@@ -12,6 +12,7 @@ from hpcai.cluster.spec import Machine, Network, NodeGroup
 from hpcai.errors import InputError
 from hpcai.scheduling.placement import (
     FEATURES,
+    GANG_WEIGHTS,
     POLICIES,
     WEIGHTS,
     choose,
@@ -73,6 +74,10 @@ def put(nodes, rule, one):
 
 def mask_of(bits):
     return [g for g in range(62) if int(bits) >> g & 1]
+
+
+def weights_of(name):
+    return GANG_WEIGHTS if name == "learned-gang" else WEIGHTS
 
 
 def chosen(nodes, name, one, tasks=None, **options):
@@ -304,7 +309,7 @@ def copy_of(nodes):
 def test_nothing_is_taken_twice_and_removal_restores_exactly(name, data):
     pods = data.draw(st.lists(pods_, min_size=1, max_size=30))
     nodes = make_nodes(MIXED)
-    rule = make_rule(name, TASKS, weights={weight: 0.1 * k for k, weight in enumerate(WEIGHTS)}, seed=1)
+    rule = make_rule(name, TASKS, weights={weight: 0.1 * k for k, weight in enumerate(weights_of(name))}, seed=1)
     empty = copy_of(nodes)
     held = np.zeros(len(pods), dtype=PLACE)
     there = []
@@ -341,7 +346,7 @@ def test_remembered_costs_change_nothing(name):
     order = rng.integers(len(types), size=60)
     results = []
     for remember in ((0, 0), (len(types), 5)):
-        rule = make_rule(name, TASKS, weights=dict.fromkeys(WEIGHTS, 0.1), remember=remember)
+        rule = make_rule(name, TASKS, weights=dict.fromkeys(weights_of(name), 0.1), remember=remember)
         held, taken = np.zeros(60, dtype=PLACE), np.zeros(60, dtype=np.int64)
         inflate(make_nodes(MIXED), types, order, rule, held, taken)
         results.append((held, taken))

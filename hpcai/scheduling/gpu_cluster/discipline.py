@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpcai.configuration import Weights
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Gpus = Annotated[float, Field(ge=0)]
 
@@ -57,10 +59,10 @@ class Discipline(BaseModel):
     queueing: Literal["strict", "best-effort"] = "best-effort"  # whether who does not fit holds up who is behind
     patience: Annotated[float, Field(ge=0)] = float("inf")  # s of waiting after which it does so in any case
     placement: str = "pack"
-    placement_weights: dict[str, float] = Field(default_factory=dict)  # of learned and learned-gang
+    placement_weights: Weights = Field(default_factory=dict)  # of learned and learned-gang
     preemption: Literal["none", "class", "order"] = "class"
     victims: Literal["lowest-priority", "latest-start", "least-lost", "by-node", "learned"] = "lowest-priority"
-    victim_weights: dict[str, float] = Field(default_factory=dict)  # of VICTIM_FEATURES, for learned
+    victim_weights: Weights = Field(default_factory=dict)  # of VICTIM_FEATURES, for learned
     quantum: Seconds = 0.0  # s that a job runs before another may take its place by order
     margin: Seconds = 0.0  # by how much the order must differ for that, in its own unit
     tick: Seconds = 0.0  # s between looks at an order that changes with time; 0: at events only
