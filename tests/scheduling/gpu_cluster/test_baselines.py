@@ -1,4 +1,4 @@
-"""Each scheduler of the field on the scenario that its paper makes its point with, small enough to be worked by hand."""
+"""Each scheduler of the field on the scenario that its paper makes its point with, small enough to work by hand."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from hpcai.scheduling.gpu_cluster.static_order import static_order
 from hpcai.simulation.gpu_cluster.replay import Outcome, replay_cluster
 
 HOUR = 3600.0
+QUOTAS = {"a": Quota(gpus=4), "b": Quota(gpus=4)}  # of one cohort
 
 
 def machine(gpus: int, nodes: int = 1, cpus: int = 64, memory_gib: float = 256.0) -> Machine:
@@ -211,14 +212,12 @@ def test_drf_is_the_example_of_its_paper():
 
 
 class TestKueue:
-    QUOTAS = {"a": Quota(gpus=4), "b": Quota(gpus=4)}
-
     def test_what_was_lent_is_taken_back_at_once(self):
         jobs = jobs_of(
             *({"tenant": "a", "run_time": 1000.0, "submit": float(k)} for k in range(8)),
             *({"tenant": "b", "submit": 100.0} for _ in range(4)),
         )
-        found = replayed("kueue", jobs, machine(8), quotas=self.QUOTAS).jobs
+        found = replayed("kueue", jobs, machine(8), quotas=QUOTAS).jobs
         assert found["start"].tolist()[:8] == list(range(8))  # a borrows all that b leaves
         assert found["start"].tolist()[8:] == [100] * 4
         assert found["stops"].tolist() == [0] * 4 + [1] * 4 + [0] * 4  # of a, those that started last
@@ -226,7 +225,7 @@ class TestKueue:
 
     def test_nobody_has_more_than_the_limit(self):
         jobs = jobs_of(*({"tenant": "a"} for _ in range(12)), {"tenant": "b", "submit": 50.0, "gpus": 4.0})
-        quotas = self.QUOTAS | {"a": Quota(gpus=4, borrow=2)}
+        quotas = QUOTAS | {"a": Quota(gpus=4, borrow=2)}
         outcome = replayed("kueue", jobs, machine(8), quotas=quotas)
         held = load_of(Steps.of(outcome), outcome.jobs, (jobs["tenant"] == "a").to_numpy())
         assert held.gpus.max() == 6
@@ -237,7 +236,7 @@ class TestKueue:
         jobs = jobs_of(
             *({"tenant": "a", "run_time": 500.0} for _ in range(8)), {"tenant": "b", "gpus": 5.0, "submit": 9.0}
         )
-        found = replayed("kueue", jobs, machine(8), quotas=self.QUOTAS).jobs
+        found = replayed("kueue", jobs, machine(8), quotas=QUOTAS).jobs
         assert found["start"].iloc[-1] == 500
         assert found["stops"].sum() == 0
 
@@ -287,7 +286,7 @@ class TestSlurm:
         assert found["start"].tolist() == starts
 
     def test_enough_age_outweighs_fair_share(self):
-        """Of 1,000 points for age, full after 1,000 s, the older job has 890 more; of 500 for fair share it has none."""
+        """Of 1,000 points for age, full after 1,000 s, the older job has 890 more, and of 500 for use none."""
         weights = {"age": 1000.0, "max_age": 1000.0, "fairshare": 500.0}
         found = replayed("slurm-preempt", jobs_of(*self.ROWS), machine(1), parameters=weights).jobs
         assert found["start"].tolist() == [0, 1000, 1100]
