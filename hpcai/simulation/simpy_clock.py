@@ -22,6 +22,14 @@ from hpcai.scheduling.state import State
 PASS_PRIORITY: Final = EventPriority(2)
 
 
+def call_at(env: simpy.Environment, time: float, callback: Callable[[Event], None], value: Any = None) -> None:
+    """Have ``callback`` called at exactly ``time``: a Timeout's delay, added to now, may miss it by a rounding."""
+    event = Event(env)
+    event._ok, event._value = True, value
+    event.callbacks.append(callback)
+    heappush(env._queue, (time, NORMAL, next(env._eid), event))
+
+
 class JobFlow:
     """Jobs flow through a cluster: submission, passes, completion, on a SimPy environment.
 
@@ -53,7 +61,7 @@ class JobFlow:
         on_event(state, RESERVED, -1, -np.inf, False)
         for edge in np.unique([state.windows["start"], state.windows["end"]]).tolist():
             if env.now <= edge < np.inf:
-                self._at(edge, self._reserve)
+                call_at(self.env, edge, self._reserve)
         self._chain_arrival()
 
     def request_pass(self) -> None:
@@ -75,17 +83,10 @@ class JobFlow:
         env.schedule(event, PASS_PRIORITY)
         return False
 
-    def _at(self, time: float, callback: Callable[[Event], None], value: Any = None) -> None:
-        """Have ``callback`` called at exactly ``time``: a Timeout's delay, added to now, may miss it by a rounding."""
-        event = Event(self.env)
-        event._ok, event._value = True, value
-        event.callbacks.append(callback)
-        heappush(self.env._queue, (time, NORMAL, next(self.env._eid), event))
-
     def _chain_arrival(self) -> None:
         j = next(self._arrivals, None)
         if j is not None:
-            self._at(self._submit[j], self._arrive, j)
+            call_at(self.env, self._submit[j], self._arrive, j)
 
     def _arrive(self, event: Event) -> None:
         self._chain_arrival()
@@ -99,7 +100,7 @@ class JobFlow:
         if self.on_end is not None:
             self.on_end(j)
         for follower in self._followers.get(j, ()):
-            self._at(self.env.now + self._think[follower], self._follow, follower)
+            call_at(self.env, self.env.now + self._think[follower], self._follow, follower)
         self._begin(on_event(self.state, ENDED, j, self.env.now, self._may_pass()))
 
     def _reserve(self, event: Event) -> None:

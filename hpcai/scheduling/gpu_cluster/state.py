@@ -93,6 +93,7 @@ LOG = np.dtype(
 )
 BORROW_ALL: Final = 2**62
 LOG_ROOM: Final = 65_536
+REMEMBERED: Final = 512  # types of pods whose costs are remembered, at most
 
 
 class Cluster(NamedTuple):
@@ -182,7 +183,9 @@ def _rule(workload: Workload, discipline: Discipline, nodes: int, seed: int) -> 
         target["weight"] = np.bincount(workload.work["type"], weights=workload.work["tasks"], minlength=len(target))
         target["weight"] /= target["weight"].sum()
     weights = discipline.placement_weights
-    return make_rule(discipline.placement, target, weights=weights, seed=seed, remember=(len(workload.types), nodes))
+    # To forget what many types cost on a node takes longer than to find out what one costs, unless that looks ahead.
+    kept = len(workload.types) if target is not None and len(workload.types) <= REMEMBERED else 0
+    return make_rule(discipline.placement, target, weights=weights, seed=seed, remember=(kept, nodes if kept else 0))
 
 
 def _tenants(
