@@ -20,7 +20,6 @@ from hpcai.evaluation.gpu_cluster.store import Cell, ClusterFolder
 from hpcai.evaluation.gpu_cluster.timeline import Floats, Steps, load_of
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.statistics import Ratio, ratios, resample
-from hpcai.scheduling.gpu_cluster.discipline import Discipline
 from hpcai.simulation.gpu_cluster.replay import Outcome, replay_cluster
 
 BINS: Final = 300  # of the time line
@@ -59,14 +58,14 @@ def _replay_all(config: ClusterConfig, inputs: Inputs, folder: ClusterFolder, wo
         except InputError as error:
             raise InputError(f"discipline {name!r}, {case.name}: {error}") from error
         measured = measure(case.jobs, outcome, inputs.machine, discipline) | {"timeline": timeline(outcome)}
-        folder.write_cell(Cell(name, case.name), job_table(case.jobs, outcome, inputs, discipline), plain(measured))
+        folder.write_cell(Cell(name, case.name), job_table(case.jobs, outcome), plain(measured))
 
     with Progress(len(config.settings) * len(inputs.cases), "replays", quiet) as progress:
         progress.reach(len(config.settings) * len(inputs.cases) - len(todo))
         in_threads(run, todo, workers, progress.advance)
 
 
-def job_table(jobs: pd.DataFrame, outcome: Outcome, inputs: Inputs, discipline: Discipline) -> pd.DataFrame:
+def job_table(jobs: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
     """Return what became of each job, in seconds, GPUs and GPU-seconds."""
     columns = ["start", "end", "gpus", "work", "attained", "lost", "overhead", "stops"]
     known = jobs[["job_id", "submit", "kind", "qos", "tenant"]].reset_index(drop=True)

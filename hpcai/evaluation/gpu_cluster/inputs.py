@@ -78,7 +78,7 @@ def _recorded(config: ClusterConfig) -> Inputs:
     if inferred:
         notes.append("the log does not name its machine; it was inferred from the recorded use and is a lower bound")
     if not machine.by_node:
-        return Inputs(config.trace, machine, [])
+        return Inputs(trace.name, machine, [])
     trace = replace(trace, jobs=hastened(trace.jobs, config.load))
     whole = _case("all", config.seed, trace.jobs, machine, config)
     bounds = part_bounds(trace, whole.jobs, config.part_used)
@@ -92,7 +92,7 @@ def _recorded(config: ClusterConfig) -> Inputs:
         )
         for window in windows
     ]
-    return Inputs(config.trace, machine, cases, overlap(windows), dict(trace.sha256), notes + said)
+    return Inputs(trace.name, machine, cases, overlap(windows), dict(trace.sha256), notes + said)
 
 
 def _case(name: str, seed: int, jobs: pd.DataFrame, machine: Machine, config: ClusterConfig) -> Case:
