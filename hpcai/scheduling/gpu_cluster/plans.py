@@ -15,7 +15,7 @@ from hpcai.scheduling.gpu_cluster.drain import stagger
 from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, note, resized, start, tell_to_stop
 from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date
 from hpcai.scheduling.gpu_cluster.state import CLAIMED, RESIZED, RUNNING, Cluster
-from hpcai.scheduling.gpu_cluster.victims import BY_NODE, NONE, candidates, may_stop, shrinkable
+from hpcai.scheduling.gpu_cluster.victims import BY_NODE, BY_ORDER, NONE, candidates, may_stop, shrinkable
 from hpcai.scheduling.placement.nodes import free_gpu
 
 ALL = -1  # pods
@@ -29,7 +29,7 @@ def make_room(st: Cluster, j: int, staggered: bool) -> bool:
     """
     at = st.at[0]
     released, changed = at.released, at.changed
-    if obtainable(st, j) < st.run[j].tasks * st.work[j].gpu:
+    if most_obtainable(st, j) < st.run[j].tasks * st.work[j].gpu:
         return False
     lifted = lift_pods(st, j)
     placed = lifted > 0 and enters(st, j)
@@ -43,6 +43,18 @@ def make_room(st: Cluster, j: int, staggered: bool) -> bool:
     if not placed:  # all is as it was, and what others of its shape know still holds
         at.released, at.changed = released, changed
     return placed
+
+
+@jit
+def most_obtainable(st: Cluster, j: int) -> int:
+    """Return what :func:`obtainable` does, remembered where it is the same for all jobs of a class and its kinds."""
+    rules, work = st.rules[0], st.work[j]
+    if rules.preemption == BY_ORDER or rules.quotas:
+        return obtainable(st, j)
+    known = st.obtainable[work.rank, work.kinds]
+    if known[0] != st.at[0].changed:
+        known[0], known[1] = st.at[0].changed, obtainable(st, j)
+    return int(known[1])
 
 
 @jit
