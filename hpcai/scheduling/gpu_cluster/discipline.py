@@ -27,6 +27,8 @@ VICTIMS: Final = ("lowest-priority", "latest-start", "least-lost", "by-node", "l
 DRAINS: Final = ("at-once", "deadline", "staggered")
 REQUEUES: Final = ("front", "back")
 QUEUEINGS: Final = ("strict", "best-effort")
+PLACE, PREEMPT = 1, 2
+"""Bits of decisions that may be left to the caller: where a job that fits goes; who makes way for one that does not."""
 VICTIM_FEATURES: Final = (
     "lost",  # work that would have to be done again, h of running
     "age",  # h since its latest start
@@ -117,7 +119,7 @@ RULES = np.dtype(
         ("contention", "b1"),
         ("isolation", "b1"),
         ("communication", "b1"),
-        ("external", "i8"),  # bit of a decision that is left to the caller
+        ("external", "i8"),  # PLACE, PREEMPT or both: what is left to the caller
     ],
     align=True,
 )

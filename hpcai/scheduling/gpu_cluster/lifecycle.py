@@ -38,9 +38,9 @@ def join_queue(st: Cluster, j: int) -> None:
 @jit
 def claim(st: Cluster, j: int) -> None:
     """Job ``j`` has places on the books and may start once nobody else is there."""
+    bring_up_to_date(st, j)
     run, at = st.run[j], st.at[0]
     run.status, run.place, run.due = CLAIMED, at.running, np.inf
-    run.since = at.now
     st.running[at.running] = j
     at.running += 1
 
@@ -48,9 +48,10 @@ def claim(st: Cluster, j: int) -> None:
 @jit
 def start(st: Cluster, j: int) -> None:
     """Job ``j``, which is among those that hold places, begins to run."""
+    bring_up_to_date(st, j)
     run, now = st.run[j], st.at[0].now
     run.status = RUNNING
-    run.since = run.begun = run.resized = now
+    run.begun = run.resized = now
     run.started = now if np.isnan(run.started) else run.started
     run.busy_until = now + (st.rules[0].restart if run.stops > 0 else 0.0)
     run.saved, run.unsaved, run.speed, run.alone = run.remaining, 0.0, 0.0, 0.0

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.books import allowed
+from hpcai.scheduling.gpu_cluster.discipline import PLACE, PREEMPT
 from hpcai.scheduling.gpu_cluster.drain import AT_ONCE, STAGGERED, held_back, time_to_plan
 from hpcai.scheduling.gpu_cluster.lifecycle import claim, grow, resized, start
 from hpcai.scheduling.gpu_cluster.order import changes_within_a_pass, set_keys, sort_ids
@@ -17,60 +18,104 @@ from hpcai.scheduling.gpu_cluster.victims import BY_ORDER, NONE
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE, CLASSES
 
 NEVER: Final = -1  # no count
+NOTHING: Final = 0  # was asked, so nothing is answered
 
 
 @jit
-def schedule(st: Cluster) -> None:
-    """Start and stop jobs as the discipline has it, class by class and in order within a class."""
+def schedule(st: Cluster) -> bool:
+    """Start and stop jobs as the discipline has it, class by class and in order within a class.
+
+    Return whether the pass is through. If not, a decision is asked for (``st.at``: ``asked``, ``asking``), and once it
+    is answered (hpcai.scheduling.gpu_cluster.answers) the next call goes on from there.
+    """
     at = st.at[0]
-    at.wake, at.challenge = np.inf, -1
-    set_keys(st)
-    sort_ids(st.queue, at.queued, st.key, st.ids[1])
-    for rank in range(len(CLASSES) - 1, -1, -1):
-        if not serve(st, rank):
-            break
+    if at.asked < 0:
+        at.wake, at.challenge = np.inf, -1
+        at.rank = len(CLASSES) - 1
+        lay_order(st)
+    while at.rank >= 0 and serve(st):
+        at.rank -= 1
+        at.next, at.upto = 0, at.queued
+    if at.asked >= 0:
+        return False
     drop_started(st)
     if st.rules[0].elastic and at.challenge < 0:
         grow_elastic(st)
+    return True
 
 
 @jit
-def serve(st: Cluster, rank: int) -> bool:
-    """Go through the waiting jobs of a class in order; return whether those of lower ones may be looked at, too."""
+def lay_order(st: Cluster) -> None:
+    """Bring the queue in order and begin with the first."""
+    at = st.at[0]
+    set_keys(st)
+    sort_ids(st.queue, at.queued, st.key, st.ids[1])
+    at.next, at.upto = 0, at.queued
+
+
+@jit
+def serve(st: Cluster) -> bool:
+    """Go through the waiting jobs of the class that is served; return whether those of lower ones may be, too."""
     rules, at = st.rules[0], st.at[0]
-    i, waiting = 0, at.queued
-    while i < waiting:
-        j = st.queue[i]
-        i += 1
-        if st.run[j].status != QUEUED or st.work[j].rank != rank:
-            continue
-        if begin(st, j):
-            if changes_within_a_pass(rules.order):
+    while at.next < at.upto:
+        j = st.queue[at.next]
+        if st.run[j].status == QUEUED and st.work[j].rank == at.rank:
+            begun = begin(st, j)
+            if at.asked >= 0:
+                return False
+            if begun and changes_within_a_pass(rules.order):
                 drop_started(st)
-                set_keys(st)
-                sort_ids(st.queue, at.queued, st.key, st.ids[1])
-                i, waiting = 0, at.queued
-        elif rules.strict or at.now - st.run[j].queued >= rules.patience:
-            return False
+                lay_order(st)
+                continue
+            if not begun and (rules.strict or at.now - st.run[j].queued >= rules.patience):
+                return False
+        at.next += 1
     return True
 
 
 @jit
 def begin(st: Cluster, j: int) -> bool:
-    """Let job ``j`` start if there is room, or can be made; return whether it left the queue."""
-    work = st.work[j]
-    if work.rank == CHALLENGE:
-        return begin_challenge(st, j)
-    if held_back(st, j) or (known(st, j) != NEVER and st.failed[work.shape] == known(st, j)):
+    """Let job ``j`` start if there is room, or can be made; return whether it left the queue.
+
+    Unless a decision about it is left to somebody else, and asked for. Then it is begun again once that is answered.
+    """
+    at, work = st.at[0], st.work[j]
+    answer = at.asking if at.asked == j else NOTHING
+    at.asked = -1
+    if answer == NOTHING and work.rank < CHALLENGE and (held_back(st, j) or hopeless(st, j)):
         return False
-    if enters(st, j) or enters_smaller(st, j):
+    if answer == PLACE or (answer == NOTHING and has_room(st, j)):
+        if answer == NOTHING and st.rules[0].external & PLACE:
+            at.asked, at.asking = j, PLACE
+            return False
         claim(st, j)
         start(st, j)
         return True
-    if make_room(st, j, False):
+    if answer == NOTHING and work.rank == CHALLENGE and not has_to_plan(st, j):
+        return False
+    staggered = work.rank == CHALLENGE and st.rules[0].drain == STAGGERED and st.run[j].stops == 0
+    if make_room(st, j, answer == PREEMPT, staggered):
         return True
-    st.failed[work.shape] = known(st, j)
+    if at.asked < 0:
+        st.failed[work.shape] = known(st, j)
     return False
+
+
+@jit
+def hopeless(st: Cluster, j: int) -> bool:
+    """Return whether a job of the shape of ``j`` found no place, and nothing has changed since that could help it."""
+    return bool(known(st, j) != NEVER and st.failed[st.work[j].shape] == known(st, j))
+
+
+@jit
+def has_room(st: Cluster, j: int) -> bool:
+    """Enter job ``j`` on the books if there is room now, smaller if it is elastic; return whether there was."""
+    rules, run = st.rules[0], st.run[j]
+    if st.work[j].rank == CHALLENGE:
+        if rules.drain != AT_ONCE and not np.isfinite(run.deadline):
+            run.deadline = st.at[0].now + rules.drain_bound
+        return enters(st, j)
+    return enters(st, j) or enters_smaller(st, j)
 
 
 @jit
@@ -103,18 +148,11 @@ def enters_smaller(st: Cluster, j: int) -> bool:
 
 
 @jit
-def begin_challenge(st: Cluster, j: int) -> bool:
-    """Give a grand challenge its GPUs, if need be when its deadline comes near; return whether it left the queue."""
-    rules, run, at = st.rules[0], st.run[j], st.at[0]
-    if rules.drain != AT_ONCE and not np.isfinite(run.deadline):
-        run.deadline = at.now + rules.drain_bound
-    if enters(st, j):
-        claim(st, j)
-        start(st, j)
-        return True
-    when = time_to_plan(st, j)
+def has_to_plan(st: Cluster, j: int) -> bool:
+    """Return whether the GPUs of grand challenge ``j`` must be chosen now; else the machine drains for it."""
+    at, when = st.at[0], time_to_plan(st, j)
     if at.now >= when:
-        return make_room(st, j, rules.drain == STAGGERED and run.stops == 0)
+        return True
     at.wake = min(at.wake, when)
     if at.challenge < 0:
         at.challenge = j

@@ -11,6 +11,7 @@ import numpy as np
 
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.books import allowed, enter_again, find_places, leave, room_again, settled
+from hpcai.scheduling.gpu_cluster.discipline import PREEMPT
 from hpcai.scheduling.gpu_cluster.drain import stagger
 from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, note, resized, start, tell_to_stop
 from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date
@@ -22,27 +23,52 @@ ALL = -1  # pods
 
 
 @jit
-def make_room(st: Cluster, j: int, staggered: bool) -> bool:
+def make_room(st: Cluster, j: int, answered: bool, staggered: bool) -> bool:
     """Stop and shrink others so that waiting job ``j`` gets places; return whether it has them now, or will have.
 
-    If there is no way to, nothing changes. Whoever is off the queue afterwards, the caller finds out.
+    If there is no way to, nothing changes. Whoever is off the queue afterwards, the caller finds out. Where it is left
+    to somebody else who makes way, the plan is opened and that is asked; ``answered``, it is carried out as it is.
     """
     at = st.at[0]
-    released, changed = at.released, at.changed
-    if most_obtainable(st, j) < st.run[j].tasks * st.work[j].gpu:
-        return False
-    lifted = lift_pods(st, j)
-    placed = lifted > 0 and enters(st, j)
-    if not placed:
-        n = candidates(st, j)
+    if not answered:
+        at.lifted, at.found, at.placed = 0, -1, False
+        at.released_before, at.changed_before = at.released, at.changed
+        if most_obtainable(st, j) < st.run[j].tasks * st.work[j].gpu:
+            return False
+        if st.rules[0].external & PREEMPT:
+            if st.run[j].waived < at.now and somebody_can(st, j):
+                at.asked, at.asking = j, PREEMPT
+            return False
+        make_plan(st, j)
+    settle(st, j, at.lifted, at.placed, staggered)
+    if not at.placed:  # all is as it was, and what others of its shape know still holds
+        at.released, at.changed = at.released_before, at.changed_before
+        st.run[j].waived = at.now
+    return bool(at.placed)
+
+
+@jit
+def make_plan(st: Cluster, j: int) -> None:
+    """Take others off the books, as the discipline has it, until job ``j`` has room and is entered."""
+    at = st.at[0]
+    at.lifted = lift_pods(st, j)
+    at.placed = at.lifted > 0 and enters(st, j)
+    if not at.placed:
+        at.found = candidates(st, j)
         if st.rules[0].victims == BY_NODE:
-            lifted, placed = lift_by_node(st, j, n, lifted)
+            at.lifted, at.placed = lift_by_node(st, j, at.found, at.lifted)
         else:
-            lifted, placed = lift_in_order(st, j, n, lifted)
-    settle(st, j, lifted, placed, staggered)
-    if not placed:  # all is as it was, and what others of its shape know still holds
-        at.released, at.changed = released, changed
-    return placed
+            at.lifted, at.placed = lift_in_order(st, j, at.found, at.lifted)
+
+
+@jit
+def somebody_can(st: Cluster, j: int) -> bool:
+    """Return whether there is a job that could be stopped or shrunk for job ``j``."""
+    for i in range(st.at[0].running):
+        v = st.running[i]
+        if may_stop(st, j, v) or shrinkable(st, j, v):
+            return True
+    return False
 
 
 @jit
@@ -98,13 +124,19 @@ def lift_pods(st: Cluster, j: int) -> int:
             v = st.running[i]
             if st.at[0].free >= wanted or not shrinkable(st, j, v):
                 continue
-            bring_up_to_date(st, v)  # its past counts at its old size
-            k = st.run[v].tasks - 1
-            leave(st, v, k, k + 1)
-            st.run[v].tasks = k
-            st.lifted[n, 0], st.lifted[n, 1] = v, k
-            n, found = n + 1, True
+            n, found = lift_pod(st, v, n), True
     return n
+
+
+@jit
+def lift_pod(st: Cluster, v: int, n: int) -> int:
+    """Take the last pod of job ``v`` off the books as entry ``n`` of ``st.lifted``; return the number of entries."""
+    bring_up_to_date(st, v)  # its past counts at its old size
+    k = st.run[v].tasks - 1
+    leave(st, v, k, k + 1)
+    st.run[v].tasks = k
+    st.lifted[n, 0], st.lifted[n, 1] = v, k
+    return n + 1
 
 
 @jit

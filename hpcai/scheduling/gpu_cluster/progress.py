@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcai.jit import jit
-from hpcai.scheduling.gpu_cluster.state import RUNNING, STOPPING, Cluster
+from hpcai.scheduling.gpu_cluster.state import CLAIMED, QUEUED, RUNNING, STOPPING, Cluster
 from hpcai.scheduling.jobs import MILLI
 
 
@@ -33,6 +33,8 @@ def bring_up_to_date(st: Cluster, j: int) -> None:
         if work.service:
             run.saved, run.unsaved = run.remaining, 0.0
         use(st, work.tenant, held * gpus_of(st, j))
+    elif run.status == QUEUED or run.status == CLAIMED:
+        run.waited += held
     run.since = now
 
 

@@ -43,6 +43,7 @@ RUN = np.dtype(
         ("resized", "f8"),  # when it last changed its size
         ("attained", "f8"),  # GPU-s it held
         ("lost", "f8"),  # GPU-s of running that had to be repeated
+        ("waited", "f8"),  # s it waited, up to `since`
         ("overhead", "f8"),  # GPU-s of restarting, changing size and stopping
         ("executed", "f8"),  # s of work done, repeated or not
         ("undone", "f8"),  # s of work lost
@@ -85,6 +86,15 @@ CLOCK = np.dtype(
         ("challenge", "i8"),  # grand challenge that the machine drains for, -1: none
         ("stale", "b1"),  # whether speeds have to be looked at again
         ("asked", "i8"),  # job that a decision is asked about, -1: none
+        ("asking", "i8"),  # which decision: PLACE or PREEMPT
+        ("rank", "i8"),  # where the pass stands: the class that is served,
+        ("next", "i8"),  # who is next in the queue
+        ("upto", "i8"),  # and where it ends for this class
+        ("lifted", "i8"),  # a plan that is being made: entries of `lifted`,
+        ("found", "i8"),  # candidates in `ids`, in order of cost; -1: not looked for yet
+        ("placed", "b1"),  # whether there is room now, and the job on the books
+        ("released_before", "i8"),  # `released` when it began
+        ("changed_before", "i8"),
     ],
     align=True,
 )

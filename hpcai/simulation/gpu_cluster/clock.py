@@ -14,8 +14,9 @@ from hpcai.scheduling.gpu_cluster.plans import stop_now
 from hpcai.scheduling.gpu_cluster.speed import set_speeds
 from hpcai.scheduling.gpu_cluster.state import CLAIMED, LOG_ROOM, RUNNING, STOPPING, Cluster
 
-OVER, LATER, FULL = range(3)
-"""Why a clock stands: nothing more happens; not before the time given; the log must be emptied."""
+OVER, LATER, FULL, ASKS = range(4)
+"""Why a clock stands: nothing more happens; not before the time given; the log must be emptied; a decision is asked
+for (``st.at``: ``asked``, ``asking``), after whose answer (hpcai.scheduling.gpu_cluster.answers) it goes on."""
 ALMOST: Final = 1e-9  # s of work that are no work
 
 
@@ -25,12 +26,13 @@ def run_until(st: Cluster, until: float) -> int:
     while True:
         if st.at[0].logged > LOG_ROOM // 2:
             return FULL
-        time = next_time(st)
+        time = next_time(st) if st.at[0].asked < 0 else st.at[0].now
         if time == np.inf:
             return OVER
         if time > until:
             return LATER
-        happen(st, time)
+        if not happen(st, time):
+            return ASKS
 
 
 @jit
@@ -48,8 +50,20 @@ def next_time(st: Cluster) -> float:
 
 
 @jit
-def happen(st: Cluster, time: float) -> None:
-    """Let happen what is due at ``time``, then decide what follows."""
+def happen(st: Cluster, time: float) -> bool:
+    """Let happen what is due at ``time``, then decide what follows; return whether that is through, or asked for."""
+    if st.at[0].asked < 0:
+        let_come(st, time)
+    if not schedule(st):
+        return False
+    if st.at[0].stale:
+        set_speeds(st)
+    return True
+
+
+@jit
+def let_come(st: Cluster, time: float) -> None:
+    """It is ``time``: jobs are submitted, end, leave, and start where others have left."""
     at = st.at[0]
     at.now = time
     if (st.rules[0].tick > 0 and time >= at.next_tick) or (at.next_tick == np.inf and st.rules[0].tick > 0):
@@ -71,9 +85,6 @@ def happen(st: Cluster, time: float) -> None:
         if st.run[j].status == CLAIMED and settled(st, j, 0, st.run[j].tasks):
             start(st, j)
         i += 1
-    schedule(st)
-    if at.stale:
-        set_speeds(st)
 
 
 @jit

@@ -1,0 +1,139 @@
+"""Answering the decisions that a pass asks for: where a job that fits goes, and who makes way for one that does not.
+
+PLACE: job ``st.at.asked`` stands on the books where the discipline would have it. Going on as it is accepts that; else
+:func:`vacate` takes it off, and :func:`put_on_node` and :func:`put_under_leaf` enter its pods elsewhere, all of them.
+PREEMPT: each :func:`make_move` takes a pod or a whole job off the books until there is room; going on before that means
+that the job waits. Whoever was taken off and still has room keeps its places.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcai.jit import jit
+from hpcai.scheduling.gpu_cluster.books import count, leave
+from hpcai.scheduling.gpu_cluster.plans import ALL, enters, lift, lift_pod
+from hpcai.scheduling.gpu_cluster.state import Cluster
+from hpcai.scheduling.gpu_cluster.victims import candidates, may_stop, shrinkable
+from hpcai.scheduling.placement.gangs import count_room, fill_leaf
+from hpcai.scheduling.placement.nodes import fits, take
+from hpcai.scheduling.placement.policies import cost_on, forget
+
+
+@jit
+def vacate(st: Cluster, where: NDArray[np.int64]) -> int:
+    """Take the job asked about off the books; write to ``where`` the nodes it had, return how many pods it has."""
+    at, j = st.at[0], st.at[0].asked
+    work, tasks = st.work[j], st.run[j].tasks
+    released, changed = at.released, at.changed
+    for k in range(tasks):
+        where[k] = st.places[work.entries + k].node
+    leave(st, j, 0, tasks)
+    at.released, at.changed = released, changed  # it enters again at once
+    count_room(st.nodes, st.types[work.type], tasks)
+    return int(tasks)
+
+
+@jit
+def put_on_node(st: Cluster, placed: int, n: int) -> int:
+    """Enter pod ``placed`` of the job asked about on node ``n``, where it fits; return how many pods are entered."""
+    j = st.at[0].asked
+    work = st.work[j]
+    pod = st.types[work.type]
+    _, mask = cost_on(st.nodes, n, pod, st.rule)
+    take(st.nodes, n, pod, mask, st.places[work.entries + placed])
+    return entered(st, placed, placed + 1)
+
+
+@jit
+def put_under_leaf(st: Cluster, placed: int, leaf: int) -> int:
+    """Enter pods of the job asked about under a leaf switch until all are or it is full, as topology-aware does."""
+    j = st.at[0].asked
+    work = st.work[j]
+    held = st.places[work.entries : work.entries + st.run[j].tasks]
+    filled = fill_leaf(st.nodes, leaf, st.types[work.type], st.rule, held, placed)
+    return entered(st, placed, filled)
+
+
+@jit
+def entered(st: Cluster, first: int, last: int) -> int:
+    """Count pods ``first`` to ``last`` (exclusive) of the job asked about, which have just been put somewhere."""
+    at, j = st.at[0], st.at[0].asked
+    work, changed = st.work[j], st.at[0].changed
+    for k in range(work.entries + first, work.entries + last):
+        forget(st.rule, st.places[k].node)
+    at.free -= (last - first) * work.gpu
+    count(st, j, last - first)
+    at.changed = changed  # it did when the discipline entered it
+    count_room(st.nodes, st.types[work.type], st.run[j].tasks)
+    return int(last)
+
+
+@jit
+def find_moves(st: Cluster, who: NDArray[np.int64], shrinks: NDArray[np.bool_]) -> tuple[int, int]:
+    """Write who could make way next for the job asked about, and whether it would give a pod or all that it has.
+
+    First comes what the discipline would do. Return how many moves are written, and how many there are.
+    """
+    at, j, n = st.at[0], st.at[0].asked, 0
+    if at.free < st.run[j].tasks * st.work[j].gpu:
+        n = find_shrinking(st, j, who, shrinks)
+    if at.found < 0 or not any_stopped(st):
+        at.found = candidates(st, j)
+    for i in range(at.found):
+        v = st.ids[0, i]
+        if not st.run[v].lifted and may_stop(st, j, v):
+            if n < who.shape[0]:
+                who[n], shrinks[n] = v, False
+            n += 1
+    return min(n, who.shape[0]), n
+
+
+@jit
+def find_shrinking(st: Cluster, j: int, who: NDArray[np.int64], shrinks: NDArray[np.bool_]) -> int:
+    """Write who could give a pod to job ``j``, in turn; return how many could."""
+    at, n, turn = st.at[0], 0, 0
+    if at.lifted > 0 and st.lifted[at.lifted - 1, 1] != ALL:
+        turn = st.run[st.lifted[at.lifted - 1, 0]].place + 1
+    for i in range(at.running):
+        v = st.running[(turn + i) % at.running]
+        if not st.run[v].lifted and shrinkable(st, j, v):
+            if n < who.shape[0]:
+                who[n], shrinks[n] = v, True
+            n += 1
+    return n
+
+
+@jit
+def any_stopped(st: Cluster) -> bool:
+    """Return whether the plan has taken a whole job off the books; from then on the order of the others stands."""
+    for i in range(st.at[0].lifted):
+        if st.lifted[i, 1] == ALL:
+            return True
+    return False
+
+
+@jit
+def make_move(st: Cluster, v: int, shrinks: bool) -> bool:
+    """Take a pod of job ``v``, or all of it, off the books; return whether the job asked about has room now."""
+    at = st.at[0]
+    at.lifted = lift_pod(st, v, at.lifted) if shrinks else lift(st, v, at.lifted)
+    at.placed = enters(st, at.asked)
+    return bool(at.placed)
+
+
+@jit
+def possible_places(st: Cluster, by_leaf: bool, possible: NDArray[np.bool_]) -> int:
+    """Write where a pod of the job asked about fits, by node or leaf switch; return how many such places there are.
+
+    As its pods are alike, each that is put where one fits takes the room of one: the rest still fits, too.
+    """
+    possible[:] = False
+    found, pod = 0, st.types[st.work[st.at[0].asked].type]
+    for n in range(st.nodes.cpu.shape[0]):
+        k = st.nodes.leaf[n] if by_leaf else n
+        if not possible[k] and fits(st.nodes, n, pod):
+            possible[k] = True
+            found += 1
+    return found
