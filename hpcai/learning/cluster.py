@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from hpcai.cluster.spec import Machine
 from hpcai.configuration import Source, read_mapping, validated
+from hpcai.errors import InputError
 from hpcai.evaluation.fragmentation import in_threads
 from hpcai.evaluation.gpu_cluster.config import ClusterConfig, Generated, make_cluster_config
 from hpcai.evaluation.gpu_cluster.inputs import Case, prepare
@@ -111,7 +112,9 @@ class Ground:
         trials = [(weights, case) for weights in candidates for case in self.cases]
         values = np.array(in_threads(play, trials, workers)).reshape(len(candidates), len(self.cases))
         ratios = np.maximum(values, LEAST) / np.maximum(self.baseline, LEAST)
-        return np.asarray(np.exp(np.log(ratios).mean(axis=1)))
+        if not np.isfinite(self.baseline).any():
+            raise InputError(f"objective {self.config.objective}: no week has a value; expected more jobs in each")
+        return np.asarray(np.exp(np.nanmean(np.log(ratios), axis=1)))
 
 
 def reached(config: ClusterTraining, machine: Machine, discipline: Discipline, case: Case) -> float:

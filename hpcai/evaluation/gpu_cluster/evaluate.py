@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +38,7 @@ def evaluate_cluster(
 
     inputs = prepare(config)
     identity = {"hpcai": version("hpcai"), "config": config.as_dict(), "sha256": inputs.sha256}
+    identity["settings"] = _digest(config, inputs)
     folder = ClusterFolder(config.out, identity, resume)
     _replay_all(config, inputs, folder, workers, quiet)
     results = identity | _described(inputs) | {"disciplines": compared(config, inputs, folder)}
@@ -43,6 +46,15 @@ def evaluate_cluster(
     folder.write("report.html", render(config, inputs, results, folder))
     folder.finish()
     return results
+
+
+def _digest(config: ClusterConfig, inputs: Inputs) -> str:
+    """Return what stands for all that the configuration names by a file: weights, parameters, the machine."""
+    parts = [f"{name}: {discipline!r}" for name, discipline in config.settings.items()]
+    parts.append(inputs.machine.model_dump_json())
+    if config.generator is not None and config.generator.parameters is not None:
+        parts.append(Path(config.generator.parameters).read_text("utf-8"))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _replay_all(config: ClusterConfig, inputs: Inputs, folder: ClusterFolder, workers: int, quiet: bool) -> None:

@@ -13,6 +13,7 @@ from hpcai.evaluation.inputs import hastened
 from hpcai.evaluation.windows import draw_windows, overlap
 from hpcai.records import generate, machine_of, read_trace
 from hpcai.records.splitting import part_bounds
+from hpcai.scheduling.gpu_cluster.work import by_pods
 from hpcai.scheduling.jobs import replayable
 
 
@@ -97,5 +98,5 @@ def _recorded(config: ClusterConfig) -> Inputs:
 
 def _case(name: str, seed: int, jobs: pd.DataFrame, machine: Machine, config: ClusterConfig) -> Case:
     chosen = jobs[jobs["gpus"] > 0] if config.jobs == "gpu" else jobs
-    kept, left_out = replayable(chosen, machine)
-    return Case(name, seed, kept.reset_index(drop=True), left_out)
+    kept, left_out = replayable(by_pods(chosen), machine)
+    return Case(name, seed, chosen.loc[kept.index].reset_index(drop=True), left_out)

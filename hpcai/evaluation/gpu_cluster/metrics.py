@@ -49,6 +49,12 @@ METRICS: Final = {
             "goodput", "1", "higher", "Useful GPU-hours / (GPUs x makespan); useful is held less lost, less overhead."
         ),
         Metric("goodput_of_held", "1", "higher", "Useful GPU-hours / GPU-hours held."),
+        Metric(
+            "busy_of_held",
+            "1",
+            "higher",
+            "GPU-hours in which GPUs are in use / GPU-hours held; services leave theirs idle for part of the time.",
+        ),
         Metric("makespan", "s", "lower", "Last end - first submission."),
         Metric("gpu_hours", "h", "", "GPU-hours held."),
         Metric(
@@ -127,6 +133,7 @@ def _metrics(
         "utilisation": held_between(load, first, last) / (gpus * (last - first)) if last > first else np.nan,
         "goodput": useful * HOUR / (gpus * load.duration) if load.duration else np.nan,
         "goodput_of_held": useful / held if held else np.nan,
+        "busy_of_held": float((jobs["attained"] * jobs["busy"]).sum()) / HOUR / held if held else np.nan,
         "makespan": load.duration,
         "gpu_hours": held,
         "lost_gpu_hours": lost,

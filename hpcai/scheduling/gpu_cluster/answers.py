@@ -77,7 +77,7 @@ def find_moves(st: Cluster, who: NDArray[np.int64], shrinks: NDArray[np.bool_]) 
     First comes what the discipline would do. Return how many moves are written, and how many there are.
     """
     at, j, n = st.at[0], st.at[0].asked, 0
-    if at.free < st.run[j].tasks * st.work[j].gpu:
+    if not any_stopped(st):
         n = find_shrinking(st, j, who, shrinks)
     if at.found < 0 or not any_stopped(st):
         at.found = candidates(st, j)
@@ -108,10 +108,10 @@ def find_shrinking(st: Cluster, j: int, who: NDArray[np.int64], shrinks: NDArray
 @jit
 def any_stopped(st: Cluster) -> bool:
     """Return whether the plan has taken a whole job off the books; from then on the order of the others stands."""
+    found = 0
     for i in range(st.at[0].lifted):
-        if st.lifted[i, 1] == ALL:
-            return True
-    return False
+        found += st.lifted[i, 1] == ALL
+    return found > 0
 
 
 @jit

@@ -106,15 +106,24 @@ def count(st: Cluster, j: int, tasks: int) -> None:
     """Count ``tasks`` more (fewer if negative) pods of job ``j`` as used by its tenant."""
     work, tenant = st.work[j], st.tenants[st.work[j].tenant]
     pod = st.types[work.type]
-    tenant.used += tasks * work.gpu
+    tenant.gpu += tasks * work.gpu
     tenant.cpu += tasks * pod.cpu
     tenant.memory += tasks * pod.memory
     if work.rank < CHALLENGE:
+        tenant.used += tasks * work.gpu
         st.cohorts[tenant.cohort, 1] += tasks * work.gpu
     if tasks < 0:
         st.at[0].released += 1
     st.at[0].changed += 1
     st.at[0].stale = True
+
+
+@jit
+def within_limit(st: Cluster, j: int) -> bool:
+    """Return whether waiting job ``j`` could run without its tenant having more than it may ever have."""
+    work, tenant = st.work[j], st.tenants[st.work[j].tenant]
+    wanted = st.run[j].tasks * work.gpu
+    return bool(not st.rules[0].quotas or work.rank == CHALLENGE or tenant.used + wanted <= tenant.limit)
 
 
 @jit

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Weights
 
@@ -92,10 +92,22 @@ class Discipline(BaseModel):
     isolation: bool = False  # whether each has its part of every link to itself
     communication: bool = True  # whether the network counts at all
 
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        unknown = [name for name in self.victim_weights if name not in VICTIM_FEATURES]
+        if unknown:
+            raise ValueError(f"victim_weights: unknown {unknown[0]!r}; expected some of {', '.join(VICTIM_FEATURES)}")
+        if list(self.thresholds) != sorted(self.thresholds):
+            raise ValueError(f"thresholds: found {self.thresholds}, expected them ascending")
+        if any(not share > 0 for share in self.shares.values()):
+            raise ValueError("shares: expected numbers above 0")
+        return self
+
 
 RULES = np.dtype(
     [
         ("order", "i8"),
+        ("first_come", "b1"),  # a static order that is nothing but the time of submission
         ("strict", "b1"),
         ("patience", "f8"),
         ("preemption", "i8"),
@@ -131,13 +143,14 @@ def rules_of(discipline: Discipline, external: int = 0) -> np.ndarray[tuple[int]
     rules = np.zeros(1, dtype=RULES)
     values = {
         "order": ORDERS.index(d.order) if d.order in ORDERS else 0,
+        "first_come": d.order in ("fifo", "fcfs"),
         "strict": d.queueing == "strict",
         "preemption": PREEMPTIONS.index(d.preemption),
         "victims": VICTIMS.index(d.victims),
         "bandwidth": d.storage_gbyte_s * 1e9,
         "back": d.requeue == "back",
         "drain": DRAINS.index(d.drain),
-        "quotas": bool(d.quotas),
+        "quotas": bool(d.quotas) or d.default_quota.gpus > 0,
         "external": external,
     }
     for name in RULES.names or ():

@@ -13,7 +13,7 @@ import numpy as np
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.discipline import DRAINS
 from hpcai.scheduling.gpu_cluster.order import sort_ids
-from hpcai.scheduling.gpu_cluster.progress import due, gpus_of, unsaved_at
+from hpcai.scheduling.gpu_cluster.progress import due, expected_left, gpus_of, unsaved_at
 from hpcai.scheduling.gpu_cluster.state import RUNNING, Cluster
 
 AT_ONCE, DEADLINE, STAGGERED = range(len(DRAINS))
@@ -76,4 +76,5 @@ def held_back(st: Cluster, j: int) -> bool:
     challenge = st.at[0].challenge
     if challenge < 0 or challenge == j:
         return False
-    return bool(st.at[0].now + st.work[j].estimate > st.run[challenge].deadline)
+    again = st.rules[0].restart if st.run[j].stops > 0 else 0.0
+    return bool(st.at[0].now + again + expected_left(st, j) > st.run[challenge].deadline)

@@ -6,8 +6,9 @@ import numpy as np
 
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.books import add_pod, leave
-from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date, due, gpus_of
+from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date, due
 from hpcai.scheduling.gpu_cluster.state import (
+    AHEAD,
     CLAIMED,
     DONE,
     ENDED,
@@ -26,11 +27,11 @@ from hpcai.scheduling.gpu_cluster.state import (
 def join_queue(st: Cluster, j: int) -> None:
     """Job ``j`` waits from now on; its size is that of its record."""
     run, at = st.run[j], st.at[0]
+    if run.status == AHEAD or (st.rules[0].back and run.status != CLAIMED):
+        run.queued = at.now
     run.status, run.tasks, run.place = QUEUED, st.work[j].tasks, -1
     run.due = run.signal = np.inf
     run.by = -1
-    if st.rules[0].back or run.stops == 0:
-        run.queued = at.now
     st.queue[at.queued] = j
     at.queued += 1
 
@@ -54,7 +55,8 @@ def start(st: Cluster, j: int) -> None:
     run.begun = run.resized = now
     run.started = now if np.isnan(run.started) else run.started
     run.busy_until = now + (st.rules[0].restart if run.stops > 0 else 0.0)
-    run.saved, run.unsaved, run.speed, run.alone = run.remaining, 0.0, 0.0, 0.0
+    run.saved, run.unsaved, run.risk = run.remaining, 0.0, 0.0
+    run.speed = run.alone = 0.0
     st.at[0].stale = True
     note(st, j, STARTED, 0.0)
 
@@ -103,7 +105,7 @@ def tell_to_stop(st: Cluster, j: int) -> None:
             run.due = min(run.due, max(st.run[run.by].deadline, at.now))
         if written <= run.due:
             run.due = at.storage_free = written
-            run.saved, run.unsaved = run.remaining, 0.0
+            run.saved, run.unsaved, run.risk = run.remaining, 0.0, 0.0
     note(st, j, SIGNALLED, 0.0)
 
 
@@ -112,13 +114,13 @@ def give_up(st: Cluster, j: int) -> None:
     """Job ``j``, off the books already, is gone: what it did since its last checkpoint is lost, and it waits again."""
     bring_up_to_date(st, j)
     run = st.run[j]
-    lost = run.unsaved * gpus_of(st, j) if run.status == RUNNING or run.status == STOPPING else 0.0
+    lost = run.risk
     if run.status != CLAIMED:
         run.lost += lost
         run.undone += run.saved - run.remaining
         run.remaining = run.saved
         run.stops += 1
-    run.unsaved = 0.0
+    run.unsaved = run.risk = 0.0
     note(st, j, STOPPED, lost)
     out_of_running(st, j)
     join_queue(st, j)

@@ -223,7 +223,7 @@ def observe_moves(
     moves: NDArray[np.float32],
     job: NDArray[np.float32],
 ) -> None:
-    """Write what is seen of the ``shown`` moves of ``found`` there are, and of the job that they would make room for."""
+    """Write what is seen of the ``shown`` moves of ``found`` there are, and of the job that they make room for."""
     at, j = st.at[0], st.at[0].asked
     wanted = gpus_of(st, j)
     missing = wanted - max(at.free, 0) / MILLI

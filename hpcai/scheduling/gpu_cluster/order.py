@@ -15,7 +15,7 @@ import numpy as np
 
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.discipline import ORDERS
-from hpcai.scheduling.gpu_cluster.progress import expected_left, gpus_of
+from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date, expected_left, gpus_of
 from hpcai.scheduling.gpu_cluster.state import RUNNING, Cluster
 from hpcai.scheduling.jobs import MILLI
 
@@ -27,32 +27,41 @@ LEVEL: Final = 1e10  # s, more than any submission time: levels never mix
 def set_keys(st: Cluster) -> None:
     """Bring the places in the order of all jobs that wait or hold places up to date."""
     order = st.rules[0].order
-    crowd = float(crowding(st)) if order == THEMIS else 1.0
+    whole = 1.0
+    if order in (FAIR_SHARE, MULTIFACTOR):
+        for i in range(st.at[0].running):
+            bring_up_to_date(st, st.running[i])  # what runs counts as use
+        whole = all_use(st)
+    elif order == THEMIS:
+        whole = crowding(st)
     for i in range(st.at[0].queued):
-        st.key[st.queue[i]] = key_of(st, st.queue[i], order, crowd)
+        st.key[st.queue[i]] = key_of(st, st.queue[i], order, whole)
     for i in range(st.at[0].running):
-        st.key[st.running[i]] = key_of(st, st.running[i], order, crowd)
+        st.key[st.running[i]] = key_of(st, st.running[i], order, whole)
 
 
 @jit
-def key_of(st: Cluster, j: int, order: int, crowd: float) -> float:
-    """Return the place of job ``j`` in the order; ``crowd`` is that of :func:`crowding`."""
+def key_of(st: Cluster, j: int, order: int, whole: float) -> float:
+    """Return the place of job ``j`` in the order; ``whole`` is what all share."""
     run, work = st.run[j], st.work[j]
     if order == SRTF:
         return expected_left(st, j)
     if order == LAS:
         return float(level_of(st, j) * LEVEL + run.queued)
     if order == THEMIS:
-        return -finish_time_fairness(st, j, crowd)
+        return -finish_time_fairness(st, j, whole)
     if order == MULTIFACTOR:
-        return -priority(st, j)
+        return -priority(st, j, whole)
     if order == DRF:
         return dominant_share(st, work.tenant)
     if order == FAIR_SHARE:
         return float(decayed_use(st, work.tenant) / st.tenants[work.tenant].share)
     if order == ROUND_ROBIN:
-        return float(run.begun if run.status == RUNNING else -np.inf if run.stops == 0 else run.queued)
-    return float(work.order if not st.rules[0].back or run.stops == 0 else LEVEL + run.queued)
+        if run.status == RUNNING:  # is served now: behind all who wait, the longest slice last
+            return float(LEVEL + st.at[0].now - run.begun)
+        return float(-np.inf if run.stops == 0 else run.queued)
+    late = run.queued - work.submit if st.rules[0].back and st.rules[0].first_come else 0.0
+    return float(work.order + late)
 
 
 @jit
@@ -94,24 +103,31 @@ def finish_time_fairness(st: Cluster, j: int, crowd: float) -> float:
 
 
 @jit
-def priority(st: Cluster, j: int) -> float:
-    """Return Slurm's multifactor priority, highest first."""
+def priority(st: Cluster, j: int, used: float) -> float:
+    """Return Slurm's multifactor priority, highest first; ``used`` is the decayed use of all tenants."""
     age_weight, size_weight, class_weight, fair_weight, max_age = st.weights
     work, tenant = st.work[j], st.tenants[st.work[j].tenant]
-    total = 0.0
     shares = 0.0
     for k in range(st.tenants.shape[0]):
-        total += decayed_use(st, k)
         shares += st.tenants[k].share
-    part = decayed_use(st, work.tenant) / total if total > 0 else 0.0
+    part = decayed_use(st, work.tenant) / used if used > 0 else 0.0
     fair = 2.0 ** (-part / (tenant.share / shares))
     age = min((st.at[0].now - st.run[j].queued) / max_age, 1.0)
     return float(age_weight * age + size_weight * work.size + class_weight * work.rank / 2 + fair_weight * fair)
 
 
 @jit
+def all_use(st: Cluster) -> float:
+    """Return the decayed GPU-seconds of all tenants."""
+    used = 0.0
+    for k in range(st.tenants.shape[0]):
+        used += decayed_use(st, k)
+    return used
+
+
+@jit
 def decayed_use(st: Cluster, k: int) -> float:
-    """Return the decayed GPU-seconds of tenant ``k`` now; of jobs that run, up to when they were last looked at."""
+    """Return the decayed GPU-seconds of tenant ``k`` now."""
     tenant = st.tenants[k]
     return float(tenant.usage * 2.0 ** (-(st.at[0].now - tenant.since) / st.rules[0].half_life))
 
@@ -120,7 +136,7 @@ def decayed_use(st: Cluster, k: int) -> float:
 def dominant_share(st: Cluster, k: int) -> float:
     """Return the largest part of CPUs, memory or GPUs that tenant ``k`` holds."""
     tenant = st.tenants[k]
-    return float(max(tenant.cpu / st.total[0], tenant.memory / st.total[1], tenant.used / st.total[2]))
+    return float(max(tenant.cpu / st.total[0], tenant.memory / st.total[1], tenant.gpu / st.total[2]))
 
 
 @jit

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from hpcai.jit import jit
-from hpcai.scheduling.gpu_cluster.books import allowed
+from hpcai.scheduling.gpu_cluster.books import allowed, within_limit
 from hpcai.scheduling.gpu_cluster.discipline import PLACE, PREEMPT
 from hpcai.scheduling.gpu_cluster.drain import AT_ONCE, STAGGERED, held_back, time_to_plan
 from hpcai.scheduling.gpu_cluster.lifecycle import claim, grow, resized, start
@@ -67,7 +67,8 @@ def serve(st: Cluster) -> bool:
                 drop_started(st)
                 lay_order(st)
                 continue
-            if not begun and (rules.strict or at.now - st.run[j].queued >= rules.patience):
+            waits_long = rules.strict or at.now - st.run[j].queued >= rules.patience
+            if not begun and waits_long and within_limit(st, j):
                 return False
         at.next += 1
     return True
@@ -152,6 +153,8 @@ def has_to_plan(st: Cluster, j: int) -> bool:
     """Return whether the GPUs of grand challenge ``j`` must be chosen now; else the machine drains for it."""
     at, when = st.at[0], time_to_plan(st, j)
     if at.now >= when:
+        if at.now > st.run[j].deadline:  # another challenge was in the way: those who are now still have their grace
+            st.run[j].deadline = at.now + st.rules[0].grace
         return True
     at.wake = min(at.wake, when)
     if at.challenge < 0:
@@ -190,6 +193,11 @@ def grow_elastic(st: Cluster) -> None:
         if st.run[j].lifted:
             st.run[j].lifted = False
             resized(st, j)
+    for i in range(at.running if at.free > 0 else 0):
+        run = st.run[st.running[i]]
+        again = run.resized + st.rules[0].resize_interval
+        if run.status == RUNNING and run.tasks < st.work[st.running[i]].most and again > at.now:
+            at.wake = min(at.wake, again)
 
 
 @jit

@@ -51,8 +51,7 @@ def make_room(st: Cluster, j: int, answered: bool, staggered: bool) -> bool:
 def make_plan(st: Cluster, j: int) -> None:
     """Take others off the books, as the discipline has it, until job ``j`` has room and is entered."""
     at = st.at[0]
-    at.lifted = lift_pods(st, j)
-    at.placed = at.lifted > 0 and enters(st, j)
+    at.lifted, at.placed = lift_pods(st, j)
     if not at.placed:
         at.found = candidates(st, j)
         if st.rules[0].victims == BY_NODE:
@@ -111,21 +110,22 @@ def enters(st: Cluster, j: int) -> bool:
 
 
 @jit
-def lift_pods(st: Cluster, j: int) -> int:
-    """Take off the books what jobs have beyond their least, a pod of each in turn, until that is enough for job ``j``.
+def lift_pods(st: Cluster, j: int) -> tuple[int, bool]:
+    """Take off the books what jobs have beyond their least, a pod of each in turn, until job ``j`` is entered.
 
-    Return how many entries of ``st.lifted`` say so.
+    Return how many entries of ``st.lifted`` say so, and whether it is.
     """
     n, found = 0, True
-    wanted = st.run[j].tasks * st.work[j].gpu
-    while found and st.at[0].free < wanted:
+    while found:
         found = False
         for i in range(st.at[0].running):
             v = st.running[i]
-            if st.at[0].free >= wanted or not shrinkable(st, j, v):
+            if not shrinkable(st, j, v):
                 continue
             n, found = lift_pod(st, v, n), True
-    return n
+            if enters(st, j):
+                return n, True
+    return n, False
 
 
 @jit
@@ -230,12 +230,25 @@ def settle(st: Cluster, j: int, lifted: int, placed: bool, staggered: bool) -> N
         elif k == ALL:
             victims -= 1
             st.lifted[victims, 0] = v
-        elif not run.lifted and run.resized < st.at[0].now:
-            resized(st, v)
-        elif not run.lifted:  # it started, or shrank, at this very moment: that costs nothing more
-            note(st, v, RESIZED, 0.0)
+            run.shrunk = False
+        elif not run.lifted:
+            run.shrunk = True
     if placed:
+        tell_sizes(st)
         claim_and_stop(st, j, victims, lifted, staggered)
+
+
+@jit
+def tell_sizes(st: Cluster) -> None:
+    """Note once for each job that shrank that it did."""
+    for i in range(st.at[0].running):
+        run = st.run[st.running[i]]
+        if run.shrunk and run.resized < st.at[0].now:
+            resized(st, st.running[i])
+        elif run.shrunk:  # it started, or changed its size, at this very moment: that costs nothing more
+            run.speed = run.alone = 0.0
+            note(st, st.running[i], RESIZED, 0.0)
+        run.shrunk = False
 
 
 @jit

@@ -31,7 +31,7 @@ def bring_up_to_date(st: Cluster, j: int) -> None:
         count_checkpoints(st, j, ran)
         run.remaining -= done
         if work.service:
-            run.saved, run.unsaved = run.remaining, 0.0
+            run.saved, run.unsaved, run.risk = run.remaining, 0.0, 0.0
         use(st, work.tenant, held * gpus_of(st, j))
     elif run.status == QUEUED or run.status == CLAIMED:
         run.waited += held
@@ -45,10 +45,11 @@ def count_checkpoints(st: Cluster, j: int, ran: float) -> None:
     total = run.unsaved + ran
     if total < interval:
         run.unsaved = total
+        run.risk += ran * gpus_of(st, j)
         return
     rest = total % interval
     run.saved = max(run.remaining - (ran - rest) * run.speed, 0.0)
-    run.unsaved = rest
+    run.unsaved, run.risk = rest, rest * gpus_of(st, j)
 
 
 @jit
@@ -59,6 +60,16 @@ def unsaved_at(st: Cluster, j: int, time: float) -> float:
         return 0.0
     total = run.unsaved + max(time - max(run.since, run.busy_until), 0.0)
     return float(total if total < work.checkpoint else total % work.checkpoint)
+
+
+@jit
+def risk_at(st: Cluster, j: int, time: float) -> float:
+    """Return the GPU-s of running that job ``j`` would lose if it were killed at ``time``."""
+    run, unsaved = st.run[j], unsaved_at(st, j, time)
+    since = max(time - max(run.since, run.busy_until), 0.0)
+    if unsaved < run.unsaved + since:  # there will have been a checkpoint
+        return unsaved * gpus_of(st, j)
+    return float(run.risk + since * gpus_of(st, j)) if unsaved > 0 else 0.0
 
 
 @jit

@@ -7,6 +7,7 @@ from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.lifecycle import set_speed
 from hpcai.scheduling.gpu_cluster.state import RUNNING, Cluster
 from hpcai.scheduling.gpu_cluster.traffic import look_where
+from hpcai.scheduling.jobs import MILLI
 
 
 @jit
@@ -68,5 +69,6 @@ def shares_gpu(st: Cluster, j: int) -> bool:
     """Return whether another job is on the GPU of job ``j``, which takes half of it."""
     place, found = st.places[st.work[j].entries], 0
     for g in range(st.nodes.gpus[place.node]):
-        found += (place.gpus >> g) & 1 and st.nodes.gpu[place.node, g] < st.work[j].gpu
+        # Whole GPUs that somebody waits for are on the books, too, and slow nobody down.
+        found += (place.gpus >> g) & 1 and st.nodes.gpu[place.node, g] % MILLI != st.work[j].gpu
     return found > 0

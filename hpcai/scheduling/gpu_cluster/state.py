@@ -30,6 +30,7 @@ RUN = np.dtype(
         ("remaining", "f8"),  # s of work left
         ("saved", "f8"),  # s of work left as of its latest checkpoint
         ("unsaved", "f8"),  # s it ran since then
+        ("risk", "f8"),  # GPU-s of running since then
         ("speed", "f8"),  # s of work per s
         ("alone", "f8"),  # the same with GPUs and links to itself; 0: not known yet
         ("since", "f8"),  # when the above was brought up to date
@@ -52,6 +53,7 @@ RUN = np.dtype(
         ("deadline", "f8"),  # of a grand challenge: when it is to have its GPUs
         ("waived", "f8"),  # when somebody last decided that it waits
         ("place", "i8"),  # where it stands in the list of those that run
+        ("shrunk", "b1"),  # gave pods to a plan that is carried out
         ("lifted", "b1"),  # taken off the books while a plan is made
     ],
     align=True,
@@ -61,7 +63,8 @@ TENANT = np.dtype(
         ("nominal", "i8"),  # thousandths of GPUs guaranteed
         ("limit", "i8"),  # the most it may have
         ("cohort", "i8"),
-        ("used", "i8"),  # thousandths of GPUs on the books
+        ("used", "i8"),  # thousandths of GPUs on the books that count against its quota
+        ("gpu", "i8"),  # likewise, all of them
         ("cpu", "i8"),
         ("memory", "i8"),
         ("usage", "f8"),  # decayed GPU-s up to `since`
@@ -133,7 +136,7 @@ class Cluster(NamedTuple):
     levels: NDArray[np.float64]  # thresholds of las
     weights: NDArray[np.float64]  # of multifactor: age, size, class, fair share; longest age
     victim_weights: NDArray[np.float64]  # (VICTIM_FEATURES,)
-    log: NDArray[np.void]  # LOG (LOG_ROOM,)
+    log: NDArray[np.void]  # LOG, emptied from time to time
 
 
 def make_cluster(
@@ -183,7 +186,7 @@ def make_cluster(
         levels=np.array(discipline.thresholds, dtype=float),
         weights=np.array([weights[name] for name in WEIGHTS]),
         victim_weights=np.array([discipline.victim_weights.get(name, 0.0) for name in VICTIM_FEATURES]),
-        log=np.zeros(LOG_ROOM, dtype=LOG),
+        log=np.zeros(LOG_ROOM + 4 * (n + places), dtype=LOG),  # so much may happen at one moment
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.discipline import PREEMPTIONS, VICTIMS
 from hpcai.scheduling.gpu_cluster.order import sort_ids
-from hpcai.scheduling.gpu_cluster.progress import expected_left, gpus_of, unsaved_at
+from hpcai.scheduling.gpu_cluster.progress import expected_left, gpus_of, risk_at, unsaved_at
 from hpcai.scheduling.gpu_cluster.state import CLAIMED, RUNNING, STOPPING, Cluster
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE
 from hpcai.scheduling.jobs import MILLI
@@ -31,7 +31,7 @@ def may_stop(st: Cluster, j: int, v: int) -> bool:
         return False
     if other.rank < mine.rank and rules.preemption != NONE:
         return True
-    if rules.quotas and rules.reclaim and other.rank <= mine.rank and takes_back(st, j, v):
+    if rules.quotas and rules.reclaim and other.rank < CHALLENGE and takes_back(st, j, v):
         return True
     if rules.preemption != BY_ORDER or other.rank > mine.rank:
         return False
@@ -53,11 +53,11 @@ def loss(st: Cluster, v: int, time: float) -> float:
     rules, work, run = st.rules[0], st.work[v], st.run[v]
     if run.status != RUNNING:
         return 0.0
-    unsaved = unsaved_at(st, v, time)
+    unsaved, risk = unsaved_at(st, v, time), risk_at(st, v, time)
     if work.on_signal and unsaved > 0:
         writes = work.writes / rules.bandwidth
-        unsaved = min(unsaved, writes) if writes <= rules.grace else unsaved
-    return float((unsaved + rules.restart) * gpus_of(st, v))
+        risk = min(risk, writes * gpus_of(st, v)) if writes <= rules.grace else risk
+    return float(risk + rules.restart * gpus_of(st, v))
 
 
 @jit
@@ -71,8 +71,10 @@ def stopping_time(st: Cluster, j: int) -> float:
 def cost_of(st: Cluster, j: int, v: int) -> float:
     """Return the cost of stopping job ``v`` for job ``j`` by the rule of the discipline; lowest first."""
     rules, run = st.rules[0], st.run[v]
-    if run.status != RUNNING:
+    if run.status == STOPPING:
         return -np.inf
+    if run.status == CLAIMED:  # after those that it waits for, so that it is given back before them
+        return -1e300
     if rules.victims == LATEST_START:
         return float(-run.begun)
     if rules.victims == LEAST_LOST or rules.victims == BY_NODE:

@@ -78,7 +78,7 @@ def make_workload(jobs: pd.DataFrame, machine: Machine, discipline: Discipline) 
     array["service"] = kind == "service"
     array["busy"] = np.nan_to_num(jobs["busy"].to_numpy(dtype=float), nan=1.0)
     interval = jobs["checkpoint_interval"].to_numpy(dtype=float)
-    array["checkpoint"] = np.where(np.isnan(interval), discipline.checkpoint, interval)
+    array["checkpoint"] = np.where(interval > 0, interval, discipline.checkpoint)
     array["writes"] = np.nan_to_num(jobs["checkpoint_bytes"].to_numpy(dtype=float), nan=0.0)
     array["on_signal"] = (jobs["on_signal"].to_numpy() > 0) | (discipline.saves == "all")
     array["scaling"] = np.nan_to_num(jobs["scaling"].to_numpy(dtype=float), nan=1.0)
@@ -98,13 +98,25 @@ def make_workload(jobs: pd.DataFrame, machine: Machine, discipline: Discipline) 
     return Workload(array, pods.types, tuple(str(name) for name in tenants), tuple(models))
 
 
+def by_pods(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return the jobs with as many nodes as pods, where these are known: so jobs.replayable sees them as they run.
+
+    An elastic job's pods have one GPU each, unless the log says how many pods there are.
+    """
+    pods, gpus = jobs["pods"].to_numpy(), jobs["gpus"].to_numpy(dtype=float)
+    pods = np.where(_is_elastic(jobs) & (pods == 0), np.maximum(np.round(gpus), 1).astype(np.int64), pods)
+    return jobs.assign(nodes=np.where(pods > 0, pods, jobs["nodes"].to_numpy()))
+
+
+def _is_elastic(jobs: pd.DataFrame) -> NDArray[np.bool_]:
+    elastic: NDArray[np.bool_] = jobs["max_gpus"].notna().to_numpy() & (jobs["gpus"].to_numpy() > 0)
+    return elastic
+
+
 def _needs(jobs: pd.DataFrame, machine: Machine) -> pd.DataFrame:
     """Return what one pod of each job needs (make_pods), and how many pods it has: tasks, least, most."""
-    elastic = jobs["max_gpus"].notna().to_numpy() & (jobs["gpus"].to_numpy() > 0)
-    pods, gpus = jobs["pods"].to_numpy(), jobs["gpus"].to_numpy(dtype=float)
-    # An elastic job's pods have one GPU each, unless the log says how many pods there are.
-    pods = np.where(elastic & (pods == 0), np.maximum(np.round(gpus), 1).astype(np.int64), pods)
-    need = demand(jobs.assign(nodes=np.where(pods > 0, pods, jobs["nodes"].to_numpy())), machine)
+    elastic = _is_elastic(jobs)
+    need = demand(by_pods(jobs), machine)
     tasks = np.maximum(need.size, 1)
     each = np.maximum(need.gpu, 1) / MILLI
 

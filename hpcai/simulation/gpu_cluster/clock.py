@@ -11,6 +11,7 @@ from hpcai.scheduling.gpu_cluster.books import leave, settled
 from hpcai.scheduling.gpu_cluster.lifecycle import end, give_up, join_queue, start
 from hpcai.scheduling.gpu_cluster.passes import schedule
 from hpcai.scheduling.gpu_cluster.plans import stop_now
+from hpcai.scheduling.gpu_cluster.progress import remaining
 from hpcai.scheduling.gpu_cluster.speed import set_speeds
 from hpcai.scheduling.gpu_cluster.state import CLAIMED, LOG_ROOM, RUNNING, STOPPING, Cluster
 
@@ -94,7 +95,7 @@ def see_to(st: Cluster, j: int) -> None:
     if run.status == STOPPING:
         leave(st, j, 0, run.tasks)
         give_up(st, j)
-    elif run.status == RUNNING and run.signal <= st.at[0].now:
+    elif run.status == RUNNING and run.signal <= st.at[0].now and remaining(st, j) > ALMOST:
         stop_now(st, j)
     elif run.status == RUNNING:
         end(st, j)

@@ -29,7 +29,6 @@ class Outcome:
     workload: Workload
     jobs: pd.DataFrame
     events: pd.DataFrame
-    unfinished: int
 
 
 def replay_cluster(
@@ -55,7 +54,7 @@ def replay_cluster(
             f"job {jobs['job_id'].iloc[first]!r}: never starts under this discipline (and {unfinished - 1} more); "
             "expected a quota and a machine that it fits into"
         )
-    return Outcome(workload, outcome_of(cluster), events_of(events), unfinished)
+    return Outcome(workload, outcome_of(cluster), events_of(events))
 
 
 def run_through(cluster: Cluster, progress: Callable[[int], None] | None = None) -> NDArray[np.void]:
@@ -100,6 +99,7 @@ def outcome_of(cluster: Cluster) -> pd.DataFrame:
             "rank": cluster.work["rank"],
             "tenant": cluster.work["tenant"],
             "work": cluster.work["work"],
+            "busy": cluster.work["busy"],
             "attained": run["attained"],
             "lost": run["lost"],
             "overhead": run["overhead"],

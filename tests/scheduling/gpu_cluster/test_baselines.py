@@ -56,7 +56,6 @@ def test_every_preset_runs_every_job_to_its_end(name):
         for g in rng.choice([1, 1, 2, 4], 60)
     ]
     outcome = replayed(name, jobs_of(*rows), machine(4, nodes=2))
-    assert outcome.unfinished == 0
     assert (completion(outcome) >= outcome.jobs["work"] - 1e-6).all()
 
 

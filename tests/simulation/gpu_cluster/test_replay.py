@@ -117,6 +117,111 @@ def test_jobs_that_stop_each_other_for_ever_are_found_out():
         played(jobs, order="round-robin", preemption="order", quantum=10, tick=10)
 
 
+def test_what_is_lost_is_counted_at_the_size_at_which_it_was_done():
+    """3,000 s on 8 GPUs, shrunk to 4 of them for 100 s, then stopped: 8 x 3,000 + 4 x 100 GPU-s are lost."""
+    jobs = table(
+        {"gpus": 8.0, "min_gpus": 4.0, "max_gpus": 8.0, "run_time": 9000.0, "qos": "preemptible", "scaling": 1.0},
+        *({"gpus": 8.0, "pods": 1, "run_time": 20_000.0} for _ in range(3)),
+        {"gpus": 4.0, "pods": 1, "run_time": 20_000.0, "submit": 3000.0},
+        {"gpus": 4.0, "pods": 1, "run_time": 20_000.0, "submit": 3100.0},
+    ).assign(checkpoint_interval=np.inf)
+    outcome = played(jobs, resize=0).jobs
+    assert outcome["start"].iloc[-1] == 3100
+    assert outcome["lost"].iloc[0] == 8 * 3000 + 4 * 100
+
+
+def test_an_elastic_job_of_the_right_kind_shrinks():
+    """Idle GPUs of another kind are no reason to wait, nor to stop anybody."""
+    jobs = table(
+        {"gpus": 16.0, "min_gpus": 1.0, "max_gpus": 16.0, "run_time": 9000.0, "gpu_kind": "P100", "scaling": 1.0},
+        {"gpus": 4.0, "pods": 1, "submit": 10.0, "gpu_kind": "P100"},
+    )
+    assert played(jobs).jobs["start"].tolist() == [0, 10]
+
+
+def test_an_elastic_job_grows_when_it_may():
+    jobs = table(
+        {"gpus": 4.0, "min_gpus": 1.0, "max_gpus": 8.0, "run_time": 9000.0, "scaling": 1.0},
+        *({"gpus": 8.0, "pods": 1, "run_time": 200.0} for _ in range(3)),
+        {"gpus": 4.0, "pods": 1, "run_time": 200.0},
+    )
+    grown = played(jobs, resize_interval=500.0).events.query("what == 'resize'")
+    assert grown["time"].tolist() == [500.0]
+    assert grown["tasks"].tolist() == [8]
+
+
+def test_a_job_put_back_stands_as_if_submitted_anew():
+    jobs = table(
+        {"gpus": 32.0, "pods": 4, "run_time": 300.0, "qos": "preemptible"},
+        {"gpus": 32.0, "pods": 4, "run_time": 100.0, "submit": 10.0},
+        {"gpus": 32.0, "pods": 4, "run_time": 400.0, "submit": 20.0, "qos": "preemptible"},
+    )
+    assert played(jobs, requeue="back").jobs["end"].tolist() == [410, 110, 810]
+
+
+def test_time_slices_go_round():
+    jobs = table(*({"gpus": 32.0, "pods": 4, "run_time": 300.0} for _ in range(2)))
+    outcome = played(jobs, order="round-robin", preemption="order", quantum=60, tick=60, saves="all")
+    assert outcome.jobs["stops"].tolist() == [4, 4]
+    assert outcome.jobs["end"].tolist() == [540, 600]
+
+
+def test_a_job_that_ends_with_the_signal_has_ended():
+    jobs = table(
+        {"gpus": 32.0, "pods": 4, "run_time": 1000.0, "qos": "preemptible", "checkpoint_interval": np.inf},
+        {"gpus": 32.0, "pods": 4, "submit": 100.0, "qos": "grand-challenge"},
+    )
+    outcome = played(jobs, drain="staggered", drain_bound=900.0).jobs
+    assert outcome["stops"].tolist() == [0, 0]
+    assert outcome["start"].tolist() == [0, 1000]
+
+
+def test_a_tenant_beyond_its_limit_holds_nobody_up():
+    jobs = table(
+        {"gpus": 8.0, "pods": 1, "run_time": 900.0},
+        {"gpus": 8.0, "pods": 1, "submit": 1.0},
+        {"gpus": 8.0, "pods": 1, "submit": 2.0, "tenant": "b"},
+    )
+    quotas = {"a": Quota(gpus=8, borrow=0), "b": Quota(gpus=8)}
+    assert played(jobs, quotas=quotas, queueing="strict").jobs["start"].tolist() == [0, 900, 2]
+
+
+def test_a_challenge_counts_against_no_quota():
+    quotas = {"a": Quota(gpus=8), "b": Quota(gpus=8)}
+    jobs = table(
+        {"gpus": 8.0, "pods": 1, "run_time": 900.0},
+        {"gpus": 8.0, "pods": 1, "qos": "grand-challenge", "run_time": 900.0},
+        {"gpus": 8.0, "pods": 1, "submit": 20.0, "tenant": "b"},
+    )
+    assert played(jobs, quotas=quotas).jobs["stops"].sum() == 0
+
+
+def test_running_jobs_count_as_use():
+    """Tenant a has held seven GPUs for 2,000 s, b used one for as long: b is next."""
+    jobs = table(
+        *({"gpus": 1.0, "run_time": 5000.0} for _ in range(7)),
+        *({"gpus": 8.0, "pods": 1, "run_time": 2000.0, "tenant": "c"} for _ in range(3)),
+        {"gpus": 1.0, "run_time": 2000.0, "tenant": "b"},
+        {"gpus": 24.0, "pods": 3, "submit": 10.0, "run_time": 50.0},
+        {"gpus": 24.0, "pods": 3, "submit": 20.0, "run_time": 50.0, "tenant": "b"},
+    )
+    outcome = played(jobs, order="fair-share", preemption="none").jobs
+    assert outcome["start"].tolist()[-2:] == [2050, 2000]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"victim_weights": {"losst": 1}}, "victim_weights: unknown 'losst'"),
+        ({"thresholds": (5.0, 1.0)}, "thresholds"),
+        ({"shares": {"a": 0.0}}, "shares: expected numbers above 0"),
+    ],
+)
+def test_wrong_settings(setting, said):
+    with pytest.raises(ValueError, match=said):
+        Discipline.model_validate(setting)
+
+
 @pytest.mark.parametrize("drain", ["at-once", "deadline", "staggered"])
 def test_a_grand_challenge_has_every_gpu_by_its_deadline(drain):
     jobs = gpu_cluster_jobs(np.random.default_rng(5), 200)
