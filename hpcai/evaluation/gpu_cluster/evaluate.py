@@ -50,7 +50,7 @@ def evaluate_cluster(
 
 def _digest(config: ClusterConfig, inputs: Inputs) -> str:
     """Return what stands for all that the configuration names by a file: weights, parameters, the machine."""
-    parts = [f"{name}: {discipline!r}" for name, discipline in config.settings.items()]
+    parts = [f"{name}: {each.model_dump(exclude_defaults=True)}" for name, each in config.settings.items()]
     parts.append(inputs.machine.model_dump_json())
     if config.generator is not None and config.generator.parameters is not None:
         parts.append(Path(config.generator.parameters).read_text("utf-8"))
