@@ -7,3 +7,5 @@ id alone once this package is imported. Nothing heavy is imported until one is m
 from gymnasium.envs.registration import register
 
 register(id="hpcai/Scheduling-v0", entry_point="hpcai_envs.scheduling:SchedulingEnv")
+register(id="hpcai/Placement-v0", entry_point="hpcai_envs.placement:PlacementEnv")
+register(id="hpcai/Preemption-v0", entry_point="hpcai_envs.preemption:PreemptionEnv")

@@ -19,7 +19,8 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from hpcai.errors import InputError
 from hpcai.simulation.batch import Seen, advance, make_seen, stack
 from hpcai.simulation.episode import BEGIN, Episodes, Lane
-from hpcai_envs.scheduling import Observation, observation_space, outcome
+from hpcai_envs.scheduling import observation_space
+from hpcai_envs.windows import Observation, outcome
 
 
 class _Group:

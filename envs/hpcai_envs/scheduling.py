@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ from hpcai.simulation.episode import BEGIN, LOAD, Episodes, Lane, Setting
 from hpcai.simulation.rewards import Reward
 from hpcai_envs.render import draw, write
 from hpcai_envs.source import Source, as_model, open_source
-
-Observation = dict[str, NDArray[np.float32]]
+from hpcai_envs.windows import Observation, RenderMode, WindowEnv, outcome
 
 
 def make_setting(
@@ -59,13 +57,7 @@ def observation_space(setting: Setting) -> spaces.Dict:
     )
 
 
-def outcome(cost: float, heuristic: float, steps: int) -> dict[str, Any]:
-    """Return what ``info`` says at the end of an episode."""
-    ratio = cost / heuristic if heuristic else 1.0
-    return {"cost": cost, "heuristic_cost": heuristic, "ratio": ratio, "steps": steps}
-
-
-class SchedulingEnv(gym.Env[Observation, np.int64]):
+class SchedulingEnv(WindowEnv):
     """A window of a recorded log replayed on a machine; the agent decides which waiting job starts next.
 
     ## Action space
@@ -99,8 +91,6 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     v0: first.
     """
 
-    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}  # noqa: RUF012 - as Gymnasium declares it
-
     def __init__(
         self,
         trace: str | Trace = "lublin-256.swf.gz",
@@ -115,15 +105,13 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         policy: Policy | Mapping[str, Any] | None = None,
         reward: Reward | Mapping[str, Any] | None = None,
         classes: tuple[str, ...] = (),
-        render_mode: Literal["rgb_array", "ansi"] | None = None,
+        render_mode: RenderMode | None = None,
     ) -> None:
         """Raise InputError if the log, the machine or a setting cannot be used."""
         self.setting = make_setting(policy, window, decide, defer, reward, classes)
         self.observation_space = cast(Any, observation_space(self.setting))
         self.action_space = cast(Any, spaces.Discrete(self.setting.actions))
-        self.render_mode = render_mode
-        self._format = format
-        self._asked: dict[str, Any] = {"trace": trace, "machine": machine, "part": part, "length": length}
+        super().__init__({"trace": trace, "machine": machine, "part": part, "length": length}, format, render_mode)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -138,26 +126,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self._lanes = stack(self.episodes, 1)
         self.lane: Lane = lane_of(self._lanes, 0)
         self._seen: Seen = make_seen(1, self.setting.window)
-        self._nothing_to_decide = False
         self._single = False  # the episodes are one window that was asked for
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode; see the class for ``options``. Raises InputError for an option that cannot be used."""
-        super().reset(seed=seed)
-        options = dict(options or {})
-        window = options.pop("window", None)
-        if unknown := set(options) - set(self._asked):
-            raise InputError(f"reset option {unknown.pop()!r}: expected window or one of {', '.join(self._asked)}")
-        if any(options[key] is not self._asked[key] and options[key] != self._asked[key] for key in options):
-            self._asked.update(options)
-            self._set_up()
-        if window is None:
-            self._begin_anywhere()
-        else:
-            self._begin_at(int(window))
-        return self._observation(), {"window": int(self.episodes.pool.firsts[self.lane.episode.scalars["window"][0]])}
 
     def _begin_anywhere(self) -> None:
         if self._single:
@@ -165,24 +134,22 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self._advance(BEGIN, int(self.np_random.integers(self.episodes.windows)))
         if self._seen.done[0]:
             raise InputError(f"{self.source.name}: no window of {self.episodes.length} jobs has anything to decide")
-        self._nothing_to_decide = False
 
-    def _begin_at(self, row: int) -> None:
+    def _begin_at(self, row: int) -> bool:
         index = np.flatnonzero(self.episodes.pool.firsts == row)
         if not len(index):
             self._play(self.source.episodes(self.setting, self.episodes.length, row))
             self._single = True
             index = np.zeros(1, dtype=np.int64)
         self._advance(LOAD, int(index[0]))
-        self._nothing_to_decide = bool(self._seen.done[0])
+        return not self._seen.done[0]
 
-    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Carry out an action and go on to the next decision."""
-        if self._nothing_to_decide:
-            return self._observation(), 0.0, True, False, self._outcome()
-        self._advance(int(action), -1)
-        ended = bool(self._seen.done[0])
-        return self._observation(), float(self._seen.reward[0]), ended, False, self._outcome() if ended else {}
+    def _row(self) -> int:
+        return int(self.episodes.pool.firsts[self.lane.episode.scalars["window"][0]])
+
+    def _act(self, action: int) -> tuple[float, bool]:
+        self._advance(action, -1)
+        return float(self._seen.reward[0]), bool(self._seen.done[0])
 
     def _advance(self, action: int, window: int) -> None:
         advance(self._lanes, self.episodes.pool, np.array([action]), np.array([window]), self._seen, 0, 1)
@@ -194,12 +161,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         e = self.lane.episode.scalars[0]
         return outcome(float(e["accrued"]), float(e["heuristic"]), int(e["steps"]))
 
-    def action_masks(self) -> NDArray[np.bool_]:
-        """Return which actions are possible, (actions,)."""
-        legal = self.lane.decision.legal.copy()
-        if self._nothing_to_decide:
-            legal[0] = True  # the step that ends an episode without a decision
-        return legal[: self.setting.actions]
+    def _legal(self) -> NDArray[np.bool_]:
+        return self.lane.decision.legal[: self.setting.actions].copy()
 
     @property
     def starts(self) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from hpcai.cluster.spec import Machine, load_machine
 from hpcai.errors import InputError
+from hpcai.evaluation.inputs import hastened
 from hpcai.records import Trace, machine_of, read_trace
 from hpcai.records.splitting import Part, part_bounds
 from hpcai.scheduling.jobs import replayable
@@ -39,23 +40,38 @@ class Source:
 
         Raises InputError if the part is shorter than that, or the row is not in it.
         """
-        latest = self.last - length
-        if latest < self.first:
-            raise InputError(f"window of {length} jobs: expected 1 to {self.last - self.first}, the jobs there are")
+        self.check(length, row)
         if row is None:
             firsts = window_beginnings(self.first, self.last, length, setting.policy, seed=0)
-        elif self.first <= row <= latest:
-            firsts = np.array([row])
         else:
-            raise InputError(f"reset option window {row!r}: expected {self.first} to {latest}")
+            firsts = np.array([row])
         return Episodes(self.jobs, self.machine, setting, length=length, firsts=firsts, origin=self.origin)
+
+    def check(self, length: int, row: int | None = None) -> None:
+        """Raise InputError if the part has no window of ``length`` jobs, or none that begins at ``row``."""
+        latest = self.last - length
+        if length < 1 or latest < self.first:
+            raise InputError(f"window of {length} jobs: expected 1 to {self.last - self.first}, the jobs there are")
+        if row is not None and not self.first <= row <= latest:
+            raise InputError(f"reset option window {row!r}: expected {self.first} to {latest}")
 
 
 def open_source(
-    trace: str | Trace, *, format: str | None = None, machine: str | Machine | None = None, part: Part = "train"
+    trace: str | Trace,
+    *,
+    format: str | None = None,
+    machine: str | Machine | None = None,
+    part: Part = "train",
+    load: float = 1.0,
 ) -> Source:
-    """Read a log, unless it is read already. Raises InputError if it, or the machine, cannot be used."""
+    """Read a log, unless it is read already; jobs are submitted ``load`` times as fast as recorded.
+
+    Raises InputError if it, or the machine, cannot be used.
+    """
+    if not load > 0:
+        raise InputError(f"load {load!r}: expected a number above 0")
     trace = trace if isinstance(trace, Trace) else read_trace(trace, format=format)
+    trace = replace(trace, jobs=hastened(trace.jobs, load))
     if machine is None:
         machine, _ = machine_of(trace)
     elif isinstance(machine, str):

@@ -2,8 +2,9 @@
 
 PLACE: job ``st.at.asked`` stands on the books where the discipline would have it. Going on as it is accepts that; else
 :func:`vacate` takes it off, and :func:`put_on_node` and :func:`put_under_leaf` enter its pods elsewhere, all of them.
-PREEMPT: each :func:`make_move` takes a pod or a whole job off the books until there is room; going on before that means
-that the job waits. Whoever was taken off and still has room keeps its places.
+PREEMPT: each :func:`make_move` takes a pod or a whole job off the books until there is room; whoever has room in spite
+of it then keeps its places. Going on before that leaves all as it was, and the job waits; after :func:`wait` it is not
+asked about again at this instant.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hpcai.scheduling.gpu_cluster.plans import ALL, enters, lift, lift_pod
 from hpcai.scheduling.gpu_cluster.state import Cluster
 from hpcai.scheduling.gpu_cluster.victims import candidates, may_stop, shrinkable
 from hpcai.scheduling.placement.gangs import count_room, fill_leaf
-from hpcai.scheduling.placement.nodes import fits, take
+from hpcai.scheduling.placement.nodes import take
 from hpcai.scheduling.placement.policies import cost_on, forget
 
 
@@ -76,9 +77,8 @@ def find_moves(st: Cluster, who: NDArray[np.int64], shrinks: NDArray[np.bool_]) 
 
     First comes what the discipline would do. Return how many moves are written, and how many there are.
     """
-    at, j, n = st.at[0], st.at[0].asked, 0
-    if not any_stopped(st):
-        n = find_shrinking(st, j, who, shrinks)
+    at, j = st.at[0], st.at[0].asked
+    n = find_shrinking(st, j, who, shrinks)
     if at.found < 0 or not any_stopped(st):
         at.found = candidates(st, j)
     for i in range(at.found):
@@ -108,10 +108,10 @@ def find_shrinking(st: Cluster, j: int, who: NDArray[np.int64], shrinks: NDArray
 @jit
 def any_stopped(st: Cluster) -> bool:
     """Return whether the plan has taken a whole job off the books; from then on the order of the others stands."""
-    found = 0
+    stopped = 0
     for i in range(st.at[0].lifted):
-        found += st.lifted[i, 1] == ALL
-    return found > 0
+        stopped += st.lifted[i, 1] == ALL
+    return stopped > 0
 
 
 @jit
@@ -124,16 +124,58 @@ def make_move(st: Cluster, v: int, shrinks: bool) -> bool:
 
 
 @jit
-def possible_places(st: Cluster, by_leaf: bool, possible: NDArray[np.bool_]) -> int:
-    """Write where a pod of the job asked about fits, by node or leaf switch; return how many such places there are.
+def wait(st: Cluster) -> None:
+    """Decide that the job asked about waits, although others could make way."""
+    st.run[st.at[0].asked].waived = st.at[0].now
 
-    As its pods are alike, each that is put where one fits takes the room of one: the rest still fits, too.
+
+@jit
+def place_where(st: Cluster, by_leaf: bool, where: NDArray[np.int64], placed: int, place: int) -> int:
+    """Place the next pod, or pods, at ``place``, a node or leaf switch; then what is clear; return how many are placed.
+
+    A place without room counts as the discipline's own, or the first that has. As the pods are alike, each takes the
+    room of one: wherever one fits, the rest still fits, too.
     """
-    possible[:] = False
-    found, pod = 0, st.types[st.work[st.at[0].asked].type]
-    for n in range(st.nodes.cpu.shape[0]):
-        k = st.nodes.leaf[n] if by_leaf else n
-        if not possible[k] and fits(st.nodes, n, pod):
-            possible[k] = True
-            found += 1
-    return found
+    n = ruled(st, where, placed)
+    chosen = -1
+    for i in range(st.nodes.cpu.shape[0]):
+        if st.nodes.room[0, i] > 0:
+            n = i if n < 0 else n
+            chosen = i if chosen < 0 and (st.nodes.leaf[i] if by_leaf else i) == place else chosen
+    n = n if chosen < 0 else chosen
+    placed = put_under_leaf(st, placed, st.nodes.leaf[n]) if by_leaf else put_on_node(st, placed, n)
+    return place_what_is_clear(st, by_leaf, where, placed)
+
+
+@jit
+def place_what_is_clear(st: Cluster, by_leaf: bool, where: NDArray[np.int64], placed: int) -> int:
+    """Place pods of the job asked about as long as there is one place for the next, or no place too many for all.
+
+    ``where`` are the nodes that the discipline had for it, ``placed`` the pods that are placed; return how many are.
+    """
+    tasks = st.run[st.at[0].asked].tasks
+    while placed < tasks:
+        first, found, room = -1, 0, 0
+        for n in range(st.nodes.cpu.shape[0]):
+            if st.nodes.room[0, n] > 0:
+                found += first < 0 or not by_leaf or st.nodes.leaf[n] != st.nodes.leaf[first]
+                first = n if first < 0 else first
+                room += st.nodes.room[0, n]
+        if found > 1 and room > tasks - placed:
+            break
+        n = ruled(st, where, placed)
+        placed = (
+            put_under_leaf(st, placed, st.nodes.leaf[first if n < 0 else n])
+            if by_leaf
+            else put_on_node(st, placed, first if n < 0 else n)
+        )
+    return placed
+
+
+@jit
+def ruled(st: Cluster, where: NDArray[np.int64], placed: int) -> int:
+    """Return the node where the discipline had the next pod, or a later one if there is no room any more; -1: none."""
+    for k in range(placed, st.run[st.at[0].asked].tasks):
+        if st.nodes.room[0, where[k]] > 0:
+            return int(where[k])
+    return -1

@@ -83,6 +83,8 @@ PLAN_COLUMNS: Final = {
     "deadline": "t / (t + 1 h), t the time to the deadline of a grand challenge; 0 without one",
     "preemptible": "GPUs of preemptible jobs / GPUs of the machine",
 }
+GANG_FEATURES: Final = {**GANG_COLUMNS, **JOB_COLUMNS}
+PLAN_FEATURES: Final = {**JOB_COLUMNS, **PLAN_COLUMNS}
 _PLACE = {name: k for k, name in enumerate(PLACE_FEATURES)}
 GPUS, WHOLE, CPUS, MEMORY, TRAFFIC, SPEED = (
     _PLACE[name] for name in ("gpus", "whole", "cpus", "memory", "traffic", "speed")
@@ -91,7 +93,7 @@ POSSIBLE, TAKES, REST, HELD, NEAR, LEAF_TAKES, LEAF_GPUS, UPLINK, RULE = (
     _PLACE[name] for name in ("possible", "takes", "rest", "held", "near", "leaf_takes", "leaf_gpus", "uplink", "rule")
 )
 _PER_LOG_SECOND: Final = 1.0 / math.log1p(30 * DAY)
-_GANG, _JOB, _PLAN = len(GANG_COLUMNS), len(JOB_COLUMNS), len(PLAN_COLUMNS)
+_GANG, _JOB = len(GANG_COLUMNS), len(JOB_COLUMNS)
 
 
 @jit
@@ -223,7 +225,7 @@ def observe_moves(
     moves: NDArray[np.float32],
     job: NDArray[np.float32],
 ) -> None:
-    """Write what is seen of the ``shown`` moves of ``found`` there are, and of the job that they make room for."""
+    """Write what is seen of the ``shown`` moves, of ``found``, and of the job that they would make room for."""
     at, j = st.at[0], st.at[0].asked
     wanted = gpus_of(st, j)
     missing = wanted - max(at.free, 0) / MILLI

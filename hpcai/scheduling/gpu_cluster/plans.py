@@ -43,7 +43,6 @@ def make_room(st: Cluster, j: int, answered: bool, staggered: bool) -> bool:
     settle(st, j, at.lifted, at.placed, staggered)
     if not at.placed:  # all is as it was, and what others of its shape know still holds
         at.released, at.changed = at.released_before, at.changed_before
-        st.run[j].waived = at.now
     return bool(at.placed)
 
 

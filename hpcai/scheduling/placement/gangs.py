@@ -137,6 +137,6 @@ def tasks_on(nodes: Nodes, n: int, pod: Any, most: int) -> int:
     if pod.gpu > 0:
         found = 0
         for g in range(nodes.gpus[n]):
-            found += nodes.gpu[n, g] // min(pod.gpu, MILLI)
+            found += max(nodes.gpu[n, g], 0) // min(pod.gpu, MILLI)  # below 0 where somebody has still to leave
         most = min(most, found // max(pod.gpu // MILLI, 1))
     return int(most)
