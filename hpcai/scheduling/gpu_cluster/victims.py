@@ -31,7 +31,7 @@ def may_stop(st: Cluster, j: int, v: int) -> bool:
         return False
     if other.rank < mine.rank and rules.preemption != NONE:
         return True
-    if rules.quotas and rules.reclaim and other.rank < CHALLENGE and takes_back(st, j, v):
+    if rules.quotas and rules.reclaim and other.rank <= mine.rank and takes_back(st, j, v):
         return True
     if rules.preemption != BY_ORDER or other.rank > mine.rank:
         return False

@@ -40,6 +40,6 @@ def test_the_manual_shows_the_committed_results(name):
         assert line in MANUAL
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("cluster-[bp]*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("cluster-[bdvp]*.yaml")), ids=lambda path: path.stem)
 def test_committed_experiments_are_configurations(path):
     assert load_cluster_config(path).settings
