@@ -40,6 +40,7 @@ def test_the_manual_shows_the_committed_results(name):
         assert line in MANUAL
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("cluster-[bdvp]*.yaml")), ids=lambda path: path.stem)
-def test_committed_experiments_are_configurations(path):
-    assert load_cluster_config(path).settings
+@pytest.mark.parametrize("name", ["baselines", "philly", "gangs", "victims", "drain-slow"])
+def test_committed_experiments_are_configurations(name, monkeypatch):
+    monkeypatch.chdir(ROOT)  # they name files beside them
+    assert load_cluster_config(f"experiments/cluster-{name}.yaml").settings
