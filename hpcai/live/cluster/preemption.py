@@ -89,6 +89,7 @@ def with_victims(empty: Cluster, victims: Sequence[Victim], need: Need) -> Clust
         work["on_signal"][v], work["rank"][v] = victim.saves, victim.rank
         run["status"][v], run["tasks"][v], run["stops"][v] = RUNNING, len(victim.nodes), victim.stops
         run["begun"][v], run["unsaved"][v], run["remaining"][v] = -victim.age, victim.unsaved, left
+        run["risk"][v] = victim.unsaved * victim.gpus
         places.extend(victim.nodes)
     held = np.zeros(len(places), dtype=PLACE)
     held["node"] = places
