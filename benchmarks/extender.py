@@ -1,9 +1,10 @@
 """Milliseconds of the scheduler extender's replies: a real server in a process of its own, one connection kept open.
 
     PYTHONPATH=. python benchmarks/extender.py [--nodes 200] [--pods 1000] [--requests 2000] [--score topology]
-                                              [--whole] [--tls]
+                                              [--whole] [--tls] [--placement-bundle P] [--preemption-bundle P]
 
-Prints one JSON line for filter and one for prioritize: median, p99 and the longest, seen from the client. ``--whole``
+Prints one JSON line each for filter, prioritize and preempt (a pod on each of 20 nodes as victim): median, p99 and the
+longest, seen from the client. ``--whole``
 sends the nodes whole, as kube-scheduler does with ``nodeCacheCapable: false``; ``--tls`` serves with TLS and asks for a
 token, as deploy/kubernetes does (needs openssl). Figures depend on the machine.
 """
@@ -24,13 +25,16 @@ from pathlib import Path
 
 import numpy as np
 
+from hpcai.live.bundle import read_bundle
 from hpcai.live.kubernetes.api import TokenFile
 from hpcai.live.kubernetes.extender import Limits, extender_app
+from hpcai.live.kubernetes.learned import Learned, LivePlacement, LivePreemption
 from hpcai.live.kubernetes.metrics import ExtenderMetrics
 from hpcai.live.kubernetes.objects import Keys
 from hpcai.live.kubernetes.placement import SCORES
 from hpcai.live.kubernetes.server import Listen, server
 from hpcai.live.kubernetes.view import ClusterView
+from hpcai.live.kubernetes.warm_up import warm_up_learned
 from tests.live.kubernetes_objects import gang, node, pod
 
 
@@ -53,7 +57,7 @@ def secrets_in(folder):
     return paths
 
 
-def serve(nodes, pods, score, tls, pipe):
+def serve(nodes, pods, score, tls, bundles, pipe):
     """Serve on a free port, which is told through the pipe, until the process is ended."""
     view = ClusterView(Keys())
     view.replace_nodes(nodes)
@@ -61,7 +65,10 @@ def serve(nodes, pods, score, tls, pipe):
     view.lost = dict.fromkeys(view.lost, float("inf"))
     certificate, key, token = secrets_in(Path(tempfile.mkdtemp())) if tls else (None, None, None)
     limits = Limits(TokenFile(token) if tls else None)
-    app = extender_app(view, SCORES[score], ExtenderMetrics(), limits)
+    placement, preemption = (read_bundle(path) if path else None for path in bundles)
+    learned = Learned(placement and LivePlacement(placement), preemption and LivePreemption(preemption))
+    warm_up_learned(learned)
+    app = extender_app(view, SCORES[score], ExtenderMetrics(), limits, learned=learned)
     serving, bound = server(app, Listen("127.0.0.1", 0, certificate, key))
     pipe.send(bound.getsockname()[1])
     asyncio.run(serving.serve(sockets=[bound]))
@@ -88,7 +95,7 @@ def timed(port, verb, body, requests, tls):
 
 
 def main():
-    """Measure both verbs."""
+    """Measure all verbs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=200)
     parser.add_argument("--pods", type=int, default=1000)
@@ -96,26 +103,32 @@ def main():
     parser.add_argument("--score", choices=sorted(SCORES), default="topology")
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--placement-bundle")
+    parser.add_argument("--preemption-bundle")
     given = parser.parse_args()
     nodes, pods = known(given.nodes, given.pods)
     asked = {"Pod": pods[-1], "Nodes": None, "NodeNames": [each["metadata"]["name"] for each in nodes]}
     if given.whole:
         asked |= {"Nodes": {"metadata": {}, "items": nodes}, "NodeNames": None}
-    body = json.dumps(asked).encode()
+    victims = {f"n{i:04d}": [p for p in pods if p["spec"].get("nodeName") == f"n{i:04d}"][:2] for i in range(20)}
+    metas = {n: {"Pods": [{"UID": p["metadata"]["uid"]} for p in of_node]} for n, of_node in victims.items()}
+    bodies = dict.fromkeys(("filter", "prioritize"), json.dumps(asked).encode())
+    bodies["preempt"] = json.dumps({"Pod": pods[-1], "NodeNameToMetaVictims": metas}).encode()
+    bundles = (given.placement_bundle, given.preemption_bundle)
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=serve, args=(nodes, pods, given.score, given.tls, theirs)
+        target=serve, args=(nodes, pods, given.score, given.tls, bundles, theirs)
     )
     process.start()
     try:
         port = ours.recv()
-        for verb in ("filter", "prioritize"):
+        for verb, body in bodies.items():
             took = timed(port, verb, body, given.requests, given.tls)
             line = {
                 "verb": verb,
                 "nodes": given.nodes,
                 "pods": len(pods),
-                "score": given.score,
+                "score": given.placement_bundle or given.score,
                 "tls": given.tls,
                 "bytes": len(body),
             }

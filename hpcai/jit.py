@@ -18,6 +18,8 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
     "scheduling": (),
     "scheduling/placement": ("scheduling",),
     "scheduling/gpu_cluster": ("cluster/network", "scheduling", "scheduling/placement"),
+    "learning/bundling": ("cluster/network", "scheduling", "scheduling/placement", "scheduling/gpu_cluster"),
+    "live/cluster": ("cluster/network", "scheduling", "scheduling/placement", "scheduling/gpu_cluster"),
     "simulation": ("scheduling",),
     "simulation/gpu_cluster": (
         "cluster/network",

@@ -36,13 +36,13 @@ def verify_command(
 ) -> None:
     """Check that a bundle is whole, unchanged, of this schema, and can be run here; print its digest."""
     from hpcai.live.bundle import read_bundle
+    from hpcai.live.cluster.placement import PlacementPolicy
+    from hpcai.live.cluster.preemption import PreemptionPolicy
     from hpcai.live.ranking import BundleRanker, make_session
 
+    served = {"scheduling": BundleRanker, "placement": PlacementPolicy, "preemption": PreemptionPolicy}
     bundle = read_bundle(path, digest)
-    if bundle.manifest.domain == "scheduling":
-        BundleRanker(bundle)
-    else:
-        make_session(bundle)
+    served.get(bundle.manifest.domain, make_session)(bundle)
     print(f"{bundle.digest}  {path}")
 
 
@@ -58,6 +58,12 @@ def print_bundle(bundle: Bundle) -> None:
         print(
             f"measured  {metric.trace}, {metric.part}, {metric.windows}: {metric.metric.replace('_', ' ')} "
             f"{metric.value:.3g}, {metric.ratio:.2f} [{metric.low:.2f}, {metric.high:.2f}] of {metric.rival}"
+        )
+    if manifest.search:
+        print(f"learned   {manifest.search.training}")
+        print(
+            f"measured  {manifest.search.objective.replace('_', ' ')} {manifest.search.ratio:.3g} of "
+            f"{manifest.search.rival}, {manifest.search.validation}"
         )
     for name, bounds in manifest.validity.items():
         print(f"valid     {name.replace('_', ' ')} {bounds.least:,.6g} to {bounds.most:,.6g} {bounds.unit}")

@@ -14,7 +14,7 @@ SCHEMA: Final = "hpcai bundle 1"
 OPSET: Final = 18
 """Version of the operators in every policy.onnx."""
 
-Domain = Literal["scheduling", "cooling", "checkpointing", "detection", "placement"]
+Domain = Literal["scheduling", "cooling", "checkpointing", "detection", "placement", "preemption"]
 
 
 class _Part(BaseModel):
@@ -72,6 +72,17 @@ class Metric(_Part):
     intervals: str
 
 
+class Search(_Part):
+    """How weights were found by a search on drawn cases, and what they reached on others, drawn for validation."""
+
+    config: dict[str, Any]  # of the search: its generator, machine, seeds, settings
+    objective: str  # lower is better
+    rival: str  # what it was compared with
+    ratio: float  # geometric mean over the cases of validation of the objective to the rival's
+    training: str  # which cases it learned on
+    validation: str  # which cases the ratio is of
+
+
 class Range(_Part):
     """The least and the most of something where the policy learned."""
 
@@ -92,10 +103,11 @@ class Manifest(_Part):
     opset: int = OPSET
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    policy: dict[str, Any]  # as hpcai.scheduling.policy.Policy, its files by their names in the bundle
+    policy: dict[str, Any]  # scheduling: as hpcai.scheduling.policy.Policy, its files by their names in the bundle
     network: dict[str, Any] | None = None  # how a network is asked, as hpcai.scheduling.network.NetworkMeta
     origin: float | None = None  # Unix time of second 0 where the policy learned; None if the log does not say
     training: tuple[Source, ...] = ()
+    search: Search | None = None
     seed: int | None = None
     metrics: tuple[Metric, ...] = ()
     validity: dict[str, Range] = Field(default_factory=dict)

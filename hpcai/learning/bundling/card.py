@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hpcai.live.manifest import Feature, Manifest, Metric
+from hpcai.live.manifest import Feature, Manifest, Metric, Search
 
 
 def bundle_card(manifest: Manifest) -> str:
@@ -18,24 +18,18 @@ def bundle_card(manifest: Manifest) -> str:
         "",
         "## Results on jobs that it never saw",
         "",
-        *(_metrics(manifest.metrics) or ["None were measured: compare it with heuristics before it acts."]),
+        *(_results(manifest) or ["None were measured: compare it with heuristics before it acts."]),
         "",
         "## Learned from",
         "",
         *[f"* {s.name}, {s.part} part, {s.jobs:,} jobs" for s in manifest.training],
         *[f"  * `{name}` SHA-256 `{digest}`" for s in manifest.training for name, digest in s.sha256.items()],
-        *([] if manifest.training else ["Nothing: it is a rule."]),
+        *([f"* {manifest.search.training}"] if manifest.search else []),
+        *([] if manifest.training or manifest.search else ["Nothing: it is a rule."]),
         "",
         "## Where it was at home",
         "",
-        "| | least | most | |",
-        "|---|---|---|---|",
-        *[
-            f"| {name.replace('_', ' ')} | {r.least:,.6g} | {r.most:,.6g} | {r.unit} |"
-            for name, r in manifest.validity.items()
-        ],
-        "",
-        "Beyond these it has not been tried; live adapters watch the features below and fall back to the site's order.",
+        *(_drawn(manifest.search) if manifest.search else _home(manifest)),
         "",
         "## What it reads",
         "",
@@ -50,13 +44,48 @@ def bundle_card(manifest: Manifest) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _home(manifest: Manifest) -> list[str]:
+    return [
+        "| | least | most | |",
+        "|---|---|---|---|",
+        *[
+            f"| {name.replace('_', ' ')} | {r.least:,.6g} | {r.most:,.6g} | {r.unit} |"
+            for name, r in manifest.validity.items()
+        ],
+        "",
+        "Beyond these it has not been tried; live adapters watch the features below and fall back to the site's order.",
+    ]
+
+
+def _drawn(search: Search) -> list[str]:
+    generator = ", ".join(f"{key} {value}" for key, value in search.config["generator"].items() if value is not None)
+    machine = search.config.get("machine") or "the generator's own"
+    return [f"On what this generator draws: {generator}; on the machine: {machine}. It has not been tried elsewhere."]
+
+
 def _what(manifest: Manifest) -> list[str]:
+    if manifest.search is not None:
+        (cost,) = manifest.outputs
+        discipline = manifest.policy["discipline"]
+        weights = discipline.get("placement_weights") or discipline.get("victim_weights") or {}
+        used = ", ".join(f"`{name}` {weight:g}" for name, weight in weights.items() if weight)
+        return [f"A weighted sum of the features below, the cost {cost.meaning}. Weights: {used}."]
     ordering = str(manifest.policy.get("ordering", "")).removeprefix("expr:")
     if manifest.kind == "network":
         return [f"It scores the first jobs of the queue, as `{ordering}` orders it; the highest score starts first."]
     parameters = manifest.policy.get("parameters") or {}
     named = ", ".join(f"{name} = {value:g}" for name, value in parameters.items())
     return [f"Lowest value starts first: `{ordering}`" + (f" with {named}" if named else "")]
+
+
+def _results(manifest: Manifest) -> list[str]:
+    search = manifest.search
+    if search is None:
+        return _metrics(manifest.metrics)
+    return [
+        f"{search.objective.replace('_', ' ')}: {search.ratio:.3g} times that of {search.rival}, in the geometric mean "
+        f"over {search.validation}; the best of the generations looked at, so a little flattering."
+    ]
 
 
 def _metrics(metrics: Iterable[Metric]) -> list[str]:
@@ -75,6 +104,12 @@ def _feature(feature: Feature) -> str:
 
 
 def _limits(manifest: Manifest) -> list[str]:
+    if manifest.search is not None:
+        return [
+            "The results are of replays, in which it decides alone; live, kube-scheduler asks it among others.",
+            "What a cluster does not tell is shown to it as docs/live-kubernetes.md says.",
+            f"Where it cannot answer, the rule {manifest.fallback} decides.",
+        ]
     limits = [
         "The results are of replays, in which the policy also backfills as it was trained; live, the site's own "
         "scheduler starts and backfills jobs, and the policy gives the order.",

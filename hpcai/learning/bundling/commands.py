@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpcai.errors import InputError
+
+if TYPE_CHECKING:
+    from hpcai.live.bundle import Bundle
+
 
 def export_command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A run folder, an ordering, or expr:FORMULA.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A run folder, an ordering, expr:FORMULA, or NAME.json of hpcai train cluster."
+        ),
+    ],
     out: Annotated[str, typer.Option(help="Folder to write, or a file that ends in .tar.")] = "policy.hpcai",
     trace: Annotated[
         list[str] | None, typer.Option(help="Log to record queues on; a run's own by default, needed for a rule.")
@@ -25,21 +35,33 @@ def export_command(
     windows: Annotated[
         str | None, typer.Option(help="Windows of the test part to measure it on.  [default: 20x1024]")
     ] = None,
-    rival: Annotated[str, typer.Option(help="Heuristic to measure it against.")] = "saf",
-    fallback: Annotated[str, typer.Option(help="Ordering where it cannot answer.")] = "fcfs",
+    rival: Annotated[str | None, typer.Option(help="Heuristic to measure it against.  [default: saf]")] = None,
+    fallback: Annotated[str | None, typer.Option(help="Ordering where it cannot answer.  [default: fcfs]")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
 ) -> None:
-    """Write a policy as a bundle that a live scheduler can follow, checked on recorded queues."""
-    from hpcai.learning.bundling.export import export_policy
-
-    if not quiet:
-        print("hpcai: comparing the exported graph with the policy on recorded queues ...", file=sys.stderr)
-    bundle = export_policy(
-        source, out, trace=trace or None, format=format, machine=machine, backfill=backfill, estimate=estimate,
-        predictor=predictor, evaluation=evaluation, windows=windows, rival=rival, fallback=fallback, quiet=quiet,
-    )  # fmt: skip
+    """Write a policy as a bundle that a live scheduler can follow, checked on recorded queues or drawn clusters."""
+    given = {
+        "trace": trace or None, "format": format, "machine": machine, "backfill": backfill, "estimate": estimate,
+        "predictor": predictor, "evaluation": evaluation, "windows": windows, "rival": rival, "fallback": fallback,
+    }  # fmt: skip
+    chosen = {key: value for key, value in given.items() if value is not None}
+    bundle = _exported(source, out, chosen, quiet)
     if quiet:
         return
     from hpcai.live.bundle_commands import print_bundle
 
     print_bundle(bundle)
+
+
+def _exported(source: str, out: str, given: dict[str, Any], quiet: bool) -> Bundle:
+    """Export the weights of a placement or choice of victims, or else an ordering of a queue."""
+    from hpcai.learning.bundling.export import export_policy
+    from hpcai.learning.bundling.weights import export_weights
+
+    weights = source.endswith(".json")
+    if weights and given:
+        raise InputError(f"export {source}: --{next(iter(given))} is for orderings of a queue, not for weights")
+    if not quiet:
+        on = "drawn clusters" if weights else "recorded queues"
+        print(f"hpcai: comparing the exported graph with the policy on {on} ...", file=sys.stderr)
+    return export_weights(source, out) if weights else export_policy(source, out, quiet=quiet, **given)

@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from hpcai.live.cluster.weighted import CHOSEN
 from hpcai.live.manifest import OPSET
 from hpcai.scheduling.formula import Formula, operations
 from hpcai.scheduling.network import Network
@@ -84,6 +85,25 @@ def formula_graph(formula: Formula, variables: Sequence[str]) -> bytes:
     value = graph.add("Where", graph.add("IsNaN", value), graph.constant(math.inf), value)
     inputs = [helper.make_tensor_value_info("variables", TensorProto.DOUBLE, [len(variables), JOB_AXIS])]
     return graph.model(inputs, {"priority": value})
+
+
+def weighted_graph(rows: str, axis: str, weights: NDArray[np.float64]) -> bytes:
+    """Return a graph from features ``rows`` (axis, feature), in float64, to ``cost`` (axis,), their weighted sum.
+
+    ``weights`` are (set, feature). Where there are several sets, the input ``chosen`` (set,) is 1 for the one that
+    counts, else 0.
+    """
+    graph = _Graph(np.float64)
+    sets, features = weights.shape
+    inputs = [helper.make_tensor_value_info(rows, TensorProto.DOUBLE, [axis, features])]
+    used = graph.constant(weights[0])
+    if sets > 1:
+        inputs.append(helper.make_tensor_value_info(CHOSEN, TensorProto.DOUBLE, [sets]))
+        column = graph.add("Reshape", CHOSEN, graph.constant([sets, 1], np.int64))
+        parts = graph.add("Mul", column, graph.constant(weights))
+        used = graph.add("ReduceSum", parts, graph.constant([0], np.int64), keepdims=0)
+    products = graph.add("Mul", rows, used)
+    return graph.model(inputs, {"cost": graph.add("ReduceSum", products, graph.constant([1], np.int64), keepdims=0)})
 
 
 def _apply(graph: _Graph, operation: str, stack: list[str]) -> None:

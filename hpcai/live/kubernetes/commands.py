@@ -13,6 +13,7 @@ import typer
 from hpcai.errors import InputError
 
 if TYPE_CHECKING:
+    from hpcai.live.kubernetes.learned import Learned
     from hpcai.live.kubernetes.objects import Keys
     from hpcai.live.kubernetes.server import Listen
 
@@ -55,6 +56,14 @@ def extender_command(
     token_file: TokenPath = None,
     certificate_authority: Authority = None,
     score: ScoreName = "topology",
+    placement_bundle: Annotated[
+        Path | None, typer.Option(help="Policy that scores nodes for pods with GPUs; without one --score does.")
+    ] = None,
+    placement_digest: Annotated[str | None, typer.Option(help="What its digest must be.")] = None,
+    preemption_bundle: Annotated[
+        Path | None, typer.Option(help="Policy that chooses among victims that break as many gangs.")
+    ] = None,
+    preemption_digest: Annotated[str | None, typer.Option(help="What its digest must be.")] = None,
     gpu_resource: Gpu = _GPUS,
     gang_label: Gang = _GANG,
     gang_size_key: GangSize = _GANG_SIZE,
@@ -96,7 +105,9 @@ def extender_command(
     listen = Listen(host, port, tls_certificate, tls_key, client_authority)
     keys = _keys(gpu_resource, gang_label, gang_size_key, domain)
     api = ApiServer.given(server, token_file, certificate_authority)
-    asyncio.run(serve_extender(api, keys, score_named(score), limits, bind, listen, _health(host, health_port)))
+    learned = _learned(placement_bundle, placement_digest, preemption_bundle, preemption_digest)
+    health = _health(host, health_port)
+    asyncio.run(serve_extender(api, keys, score_named(score), learned, limits, bind, listen, health))
 
 
 @kubernetes_app.command("controller")
@@ -174,6 +185,18 @@ def controller_command(
     keys = _keys(gpu_resource, gang_label, gang_size_key, domain)
     api = ApiServer.given(server, token_file, certificate_authority)
     asyncio.run(serve_controller(api, keys, work, guards, ranker, limit, interval, _health(host, health_port)))
+
+
+def _learned(
+    placement: Path | None, placement_digest: str | None, preemption: Path | None, preemption_digest: str | None
+) -> Learned:
+    from hpcai.live.bundle import read_bundle
+    from hpcai.live.kubernetes.learned import Learned, LivePlacement, LivePreemption
+
+    return Learned(
+        LivePlacement(read_bundle(placement, placement_digest)) if placement else None,
+        LivePreemption(read_bundle(preemption, preemption_digest)) if preemption else None,
+    )
 
 
 def _keys(gpus: list[str], gang: str, gang_size: str, domains: list[str]) -> Keys:

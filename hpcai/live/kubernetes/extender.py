@@ -18,9 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hpcai.live.kubernetes.api import Api, ApiError, TokenFile
+from hpcai.live.kubernetes.learned import BY_RULES, Learned, learned_costs, learned_marks
 from hpcai.live.kubernetes.metrics import ExtenderMetrics
 from hpcai.live.kubernetes.placement import Score
-from hpcai.live.kubernetes.verbs import RequestError, bind_arguments, filter_nodes, preempt, prioritizer
+from hpcai.live.kubernetes.verbs import Answer as VerbAnswer
+from hpcai.live.kubernetes.verbs import RequestError, bind_arguments, filter_nodes, marks_by, preempter, prioritizer
 from hpcai.live.kubernetes.view import ClusterView
 
 _log = logging.getLogger(__name__)
@@ -44,10 +46,15 @@ class _RefusedError(Exception):
 
 
 def extender_app(
-    view: ClusterView, score: Score, metrics: ExtenderMetrics, limits: Limits = Limits(), api: Api | None = None
+    view: ClusterView,
+    score: Score,
+    metrics: ExtenderMetrics,
+    limits: Limits = Limits(),
+    api: Api | None = None,
+    learned: Learned = BY_RULES,
 ) -> Starlette:
     """Return the application with POST filter, prioritize, preempt, and bind where ``api`` is there to bind by."""
-    prioritize = prioritizer(score)
+    prioritize, preempt = _answers(score, learned, metrics)
 
     async def by_filter(arguments: Mapping[str, Any]) -> Any:
         return filter_nodes(view, arguments)
@@ -66,6 +73,16 @@ def extender_app(
         answers["bind"] = by_binding
     routes = [_route(verb, answer, view, metrics, limits) for verb, answer in answers.items()]
     return Starlette(routes=routes)
+
+
+def _answers(score: Score, learned: Learned, metrics: ExtenderMetrics) -> tuple[VerbAnswer, VerbAnswer]:
+    """Return the answers to prioritize and preempt, by bundles where there are any."""
+    marks, costs = marks_by(score), None
+    if learned.placement is not None:
+        marks = learned_marks(learned.placement, marks, metrics.fallbacks.labels("prioritize").inc)
+    if learned.preemption is not None:
+        costs = learned_costs(learned.preemption, metrics.fallbacks.labels("preempt").inc)
+    return prioritizer(marks), preempter(costs)
 
 
 def _route(verb: str, answer: Answer, view: ClusterView, metrics: ExtenderMetrics, limits: Limits) -> Route:

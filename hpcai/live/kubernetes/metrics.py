@@ -24,6 +24,9 @@ class ExtenderMetrics:
             buckets=_REPLY_SECONDS,
             registry=self.registry,
         )
+        self.fallbacks = Counter(
+            "hpcai_extender_fallbacks", "Replies without the bundle, which failed.", ["verb"], registry=self.registry
+        )
         self.ready = Gauge(
             "hpcai_extender_ready", "1 where the view of the cluster is current.", registry=self.registry
         )

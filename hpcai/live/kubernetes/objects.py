@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from hpcai.records.readers.kubernetes import GPU_MODEL_KEYS, QUEUE_LABEL, effective_requests, gpu_kind, quantity
 
 NOT_UNDERSTOOD: Final = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 """What the functions here raise when an object is not what Kubernetes describes."""
+
+CHECKPOINT: Final = "hpcai.io/last-checkpoint"
+SAVES: Final = "hpcai.io/saves-on-signal"
+"""Annotations of a pod: when it last wrote a checkpoint (ISO 8601), and 'true' if it writes one when told to stop."""
+SPEED: Final = "hpcai.io/gpu-speed"
+"""Label of a node: speed of its GPUs, in any unit that all nodes share."""
 
 _MOST: Final = 2.0**53  # no amount beyond this is meant, nor exact in float64
 _FINISHED: Final = ("Succeeded", "Failed")
@@ -65,6 +71,10 @@ class Pod:
     user: str
     queue: str
     qos: str
+    checkpoint: float  # when it last wrote one; nan if it does not say
+    saves: bool  # writes a checkpoint when told to stop
+    restarts: int  # of the container that restarted most
+    daemon: bool  # of a DaemonSet: on every node, whoever works there
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,7 @@ class Node:
     taints: tuple[tuple[str, str, str], ...]  # (key, value, effect) of those that keep pods away
     open: bool  # takes pods
     gpu_kind: str
+    gpu_speed: float  # nan if it does not say
 
 
 def amounts_of(quantities: Mapping[str, float]) -> dict[str, float]:
@@ -120,6 +131,10 @@ def pod_of(item: Object, keys: Keys) -> Pod:
         user=str(labels.get(keys.user, "")),
         queue=str(labels.get(QUEUE_LABEL, "")),
         qos=str(spec.get("priorityClassName") or ""),
+        checkpoint=_moment(notes.get(CHECKPOINT)),
+        saves=notes.get(SAVES) == "true",
+        restarts=max((_count(s.get("restartCount")) for s in status.get("containerStatuses") or []), default=0),
+        daemon=any(owner.get("kind") == "DaemonSet" for owner in meta.get("ownerReferences") or []),
     )
 
 
@@ -140,6 +155,7 @@ def node_of(item: Object) -> Node:
         taints=taints,
         open=not spec.get("unschedulable"),
         gpu_kind=next((labels[key] for key in GPU_MODEL_KEYS if key in labels), ""),
+        gpu_speed=_speed(labels.get(SPEED)),
     )
 
 
@@ -171,6 +187,24 @@ def _limit(text: Any) -> float:
     except (TypeError, ValueError):
         return math.nan
     return seconds if 0 < seconds < _MOST else math.nan
+
+
+def _moment(text: Any) -> float:
+    """Return a time as Unix seconds, without a zone UTC; what is no time is none, for an annotation is anybody's."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _speed(text: Any) -> float:
+    """Return a speed; what is none is not known."""
+    try:
+        speed = float(text)
+    except (TypeError, ValueError):
+        return math.nan
+    return speed if 0 < speed < _MOST else math.nan
 
 
 def _count(text: Any) -> int:

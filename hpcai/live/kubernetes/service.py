@@ -11,12 +11,13 @@ from hpcai.live.kubernetes.controller import Controller
 from hpcai.live.kubernetes.extender import Limits, extender_app
 from hpcai.live.kubernetes.guards import Guards
 from hpcai.live.kubernetes.kueue import KueueQueue
+from hpcai.live.kubernetes.learned import BY_RULES, Learned
 from hpcai.live.kubernetes.metrics import ControllerMetrics, ExtenderMetrics
 from hpcai.live.kubernetes.objects import Keys
 from hpcai.live.kubernetes.placement import Score
 from hpcai.live.kubernetes.server import Listen, health_app, run, server
 from hpcai.live.kubernetes.view import ClusterView, keep
-from hpcai.live.kubernetes.warm_up import warm_up
+from hpcai.live.kubernetes.warm_up import warm_up, warm_up_learned
 from hpcai.live.state import Ranker
 
 
@@ -36,7 +37,14 @@ class Kueue:
 
 
 async def serve_extender(
-    api_server: Server, keys: Keys, score: Score, limits: Limits, bind: bool, listen: Listen, health: Listen
+    api_server: Server,
+    keys: Keys,
+    score: Score,
+    learned: Learned,
+    limits: Limits,
+    bind: bool,
+    listen: Listen,
+    health: Listen,
 ) -> None:
     """Serve the extender until a signal ends it. Raises InputError."""
     view, metrics = ClusterView(keys), ExtenderMetrics()
@@ -48,9 +56,16 @@ async def serve_extender(
 
     async with api_server.client() as client:
         api = Api(client)
-        app = extender_app(view, score, metrics, limits, api if bind else None)
+        app = extender_app(view, score, metrics, limits, api if bind else None, learned)
         health_checks = health_app(lambda: view.ready, metrics.registry, update)
-        await run([server(app, listen), server(health_checks, health)], keep(view, api))
+        await run([server(app, listen), server(health_checks, health)], _kept(learned, view, api))
+
+
+async def _kept(learned: Learned, view: ClusterView, api: Api) -> None:
+    """Keep the view once the policies can answer: until then it is not ready, and kube-scheduler goes on by itself."""
+    if learned != BY_RULES:
+        await asyncio.to_thread(warm_up_learned, learned)
+    await keep(view, api)
 
 
 async def serve_controller(

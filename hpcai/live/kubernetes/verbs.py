@@ -5,19 +5,22 @@ Source: k8s.io/kube-scheduler/extender/v1, types.go. Its fields have no JSON nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.live.kubernetes.objects import NOT_UNDERSTOOD, Pod, pod_of
-from hpcai.live.kubernetes.placement import Score, fits
+from hpcai.live.kubernetes.placement import Mask, Score, fits
 from hpcai.live.kubernetes.view import ClusterView
 
 HIGHEST: Final = 10  # score that an extender may give
+_SAME: Final = 1e-9  # difference of costs that is none, relative where they are beyond 1
 
 Arguments = Mapping[str, Any]
+Victims = dict[str, tuple[list[str], int]]  # by node: uids, and how many disruption budgets they would break
 Answer = Callable[[ClusterView, Arguments], Any]
 
 
@@ -70,8 +73,24 @@ def filter_nodes(view: ClusterView, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def prioritizer(score: Score) -> Answer:
-    """Return the answer that gives each node 0..10 by ``score``."""
+Marks = Callable[[ClusterView, Pod, Mask], NDArray[np.int64]]
+"""From the view, a pod and the nodes that come into question (nodes,) to 0..10 for each node."""
+Costs = Callable[[ClusterView, Pod, Mapping[str, Sequence[str]]], Mapping[str, float]]
+"""From the view, a pod and the victims' uids by node to the cost of stopping them, by node."""
+
+
+def marks_by(score: Score) -> Marks:
+    """Return what gives each node 0..10 by ``score``."""
+
+    def marks(view: ClusterView, pod: Pod, possible: Mask) -> NDArray[np.int64]:
+        scores = score(view.room, view.room.row(pod.amounts), view.mates(pod), possible)
+        return np.round(scores * HIGHEST).astype(np.int64)
+
+    return marks
+
+
+def prioritizer(marks: Marks) -> Answer:
+    """Return the answer that gives each node 0..10 by ``marks``."""
 
     def prioritize(view: ClusterView, arguments: Arguments) -> list[dict[str, Any]]:
         """Return a score for each node; 0 for one that is not known."""
@@ -79,17 +98,35 @@ def prioritizer(score: Score) -> Answer:
         rows = view.rows(asked.names)
         possible = np.zeros(len(view.room.nodes), dtype=bool)
         possible[[row for row in rows if row >= 0]] = True
-        scores = score(view.room, view.room.row(pod.amounts), view.mates(pod), possible)
-        whole = (scores * HIGHEST).round().astype(int).tolist()
+        whole = marks(view, pod, possible).tolist()
         return [{"Host": n, "Score": whole[row] if row >= 0 else 0} for n, row in zip(asked.names, rows, strict=True)]
 
     return prioritize
 
 
-def preempt(view: ClusterView, arguments: Arguments) -> dict[str, Any]:
+def preempter(costs: Costs | None) -> Answer:
+    """Return the answer that keeps, of the nodes that :func:`fewest_broken` does, those with the least costs."""
+
+    def preempt(view: ClusterView, arguments: Arguments) -> dict[str, Any]:
+        """Return the nodes that are kept, with their victims as they came."""
+        pod = _pod(view, arguments)
+        kept = fewest_broken(view, pod, _victims(arguments))
+        if costs is not None and len(kept) > 1:
+            cost = costs(view, pod, {node: uids for node, (uids, _) in kept.items()})
+            least = min(cost.values())
+            kept = {node: kept[node] for node in kept if cost[node] <= least + _SAME * max(1.0, abs(least))}
+        return {
+            "NodeNameToMetaVictims": {
+                node: {"Pods": [{"UID": uid} for uid in uids], "NumPDBViolations": violations}
+                for node, (uids, violations) in kept.items()
+            }
+        }
+
+    return preempt
+
+
+def fewest_broken(view: ClusterView, pod: Pod, victims: Victims) -> Victims:
     """Return the nodes where the pod fits once the victims are gone, of those the ones that break fewest gangs."""
-    pod = _pod(view, arguments)
-    victims = _victims(arguments)
     room = view.room
     request = room.row(pod.amounts)
     possible = {}
@@ -99,13 +136,7 @@ def preempt(view: ClusterView, arguments: Arguments) -> dict[str, Any]:
             possible[node] = (uids, violations)
     broken = {node: len(view.gangs_of(uids)) for node, (uids, _) in possible.items()}
     fewest = min(broken.values(), default=0)
-    return {
-        "NodeNameToMetaVictims": {
-            node: {"Pods": [{"UID": uid} for uid in uids], "NumPDBViolations": violations}
-            for node, (uids, violations) in possible.items()
-            if broken[node] == fewest
-        }
-    }
+    return {node: possible[node] for node in possible if broken[node] == fewest}
 
 
 def bind_arguments(arguments: Arguments) -> tuple[str, str, str, str]:
@@ -124,7 +155,7 @@ def _pod(view: ClusterView, arguments: Arguments) -> Pod:
         raise RequestError("Pod: expected a pod as Kubernetes describes one") from error
 
 
-def _victims(arguments: Arguments) -> dict[str, tuple[list[str], int]]:
+def _victims(arguments: Arguments) -> Victims:
     """Return the uids of the victims on each node, and how many disruption budgets they would break."""
     metas, whole = arguments.get("NodeNameToMetaVictims"), arguments.get("NodeNameToVictims")
     try:

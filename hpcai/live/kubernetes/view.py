@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numpy as np
 
 from hpcai.errors import HpcaiError
 from hpcai.live.kubernetes.api import Api
-from hpcai.live.kubernetes.objects import NOT_UNDERSTOOD, Keys, Node, Pod, node_of, pod_of, understood
+from hpcai.live.kubernetes.objects import NOT_UNDERSTOOD, Keys, Node, Pod, gpus_in, node_of, pod_of, understood
 from hpcai.live.kubernetes.placement import Floats, Mates, Room, empty_room
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,10 @@ class ClusterView:
         self.pods: dict[str, Pod] = {}  # by uid
         self.nodes: dict[str, Node] = {}
         self.lost: dict[str, float] = {"nodes": 0.0, "pods": 0.0}  # when the watch broke; inf: not; 0: never begun
+        self.asked: Counter[str] = Counter()  # pods with GPUs by the GPU kinds that they may have
+        self.workload = 0  # pods beside those of DaemonSets
         self._gangs: dict[str, set[str]] = {}  # uids
+        self._held = np.zeros(0)
         self._room: Room | None = None
         self._rows: dict[str, int] = {}
 
@@ -44,9 +48,16 @@ class ClusterView:
         if self._room is None:
             self._room = empty_room(list(self.nodes.values()), self.keys)
             self._rows = {name: i for i, name in enumerate(self._room.nodes)}
+            self._held = np.zeros(len(self._rows))
             for pod in self.pods.values():
                 self._take(pod, 1)
         return self._room
+
+    @property
+    def held(self) -> Floats:
+        """How many pods each node of ``room`` has beside those of DaemonSets: (nodes,)."""
+        _ = self.room
+        return self._held
 
     def rows(self, names: Iterable[str]) -> list[int]:
         """Return the row of each node in ``room``, -1 for one that is not known."""
@@ -71,6 +82,16 @@ class ClusterView:
         """Return the gangs that the pods belong to; a pod without one is its own."""
         return {self.pods[uid].gang or uid if uid in self.pods else uid for uid in uids}
 
+    def jobs_of(self, uids: Iterable[str]) -> dict[str, list[Pod]]:
+        """Return the jobs that the pods belong to, each with all its pods that are on a node.
+
+        Raises KeyError if a pod is not known.
+        """
+        jobs = {self.pods[uid].gang or uid: self._gangs.get(self.pods[uid].gang, {uid}) for uid in uids}
+        return {
+            name: [self.pods[uid] for uid in sorted(members) if self.pods[uid].node] for name, members in jobs.items()
+        }
+
     def replace_nodes(self, items: Sequence[Any]) -> None:
         """Know these nodes and no others."""
         self.nodes = {node.name: node for node in understood(items, node_of)}
@@ -79,6 +100,7 @@ class ClusterView:
     def replace_pods(self, items: Sequence[Any]) -> None:
         """Know these pods and no others."""
         self.pods, self._gangs, self._room = {}, {}, None
+        self.asked, self.workload = Counter(), 0
         for pod in understood(items, lambda item: pod_of(item, self.keys)):
             self._add(pod)
 
@@ -111,6 +133,7 @@ class ClusterView:
         if pod.finished:
             return
         self.pods[pod.uid] = pod
+        self._count(pod, 1)
         if pod.gang:
             self._gangs.setdefault(pod.gang, set()).add(pod.uid)
         if self._room is not None:
@@ -120,6 +143,7 @@ class ClusterView:
         pod = self.pods.pop(uid, None)
         if pod is None:
             return
+        self._count(pod, -1)
         if pod.gang:
             self._gangs[pod.gang].discard(uid)
             if not self._gangs[pod.gang]:
@@ -127,10 +151,16 @@ class ClusterView:
         if self._room is not None:
             self._take(pod, -1)
 
+    def _count(self, pod: Pod, times: int) -> None:
+        self.workload += 0 if pod.daemon else times
+        if gpus_in(pod.amounts, self.keys):
+            self.asked[pod.gpu_kind] += times
+
     def _take(self, pod: Pod, times: int) -> None:
         row = self._rows.get(pod.node, -1)
         if row >= 0 and self._room is not None:
             self._room.free[row] -= times * self._room.row(pod.amounts)
+            self._held[row] += 0 if pod.daemon else times
 
 
 async def keep(view: ClusterView, api: Api) -> None:

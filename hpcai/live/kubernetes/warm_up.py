@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from hpcai.live.guards import UnlikeTrainingError
 from hpcai.live.kubernetes.cluster_state import live_state
 from hpcai.live.kubernetes.jobs import queue_of
+from hpcai.live.kubernetes.learned import Learned
 from hpcai.live.kubernetes.objects import Keys, node_of, pod_of
+from hpcai.live.kubernetes.view import ClusterView
 from hpcai.live.state import LiveState, Ranker
+
+_NODE: Final = {
+    "metadata": {"name": "n"},
+    "status": {"allocatable": {"cpu": "8", "memory": "64Gi", "pods": "110", "nvidia.com/gpu": "4"}},
+}
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +36,25 @@ def warm_up(ranker: Ranker) -> None:
     _log.info("the policy was ready after %.1f s", time.perf_counter() - begun)
 
 
+def warm_up_learned(learned: Learned) -> None:
+    """Ask what the extender goes by once about a cluster of one node; an error is logged."""
+    begun, view = time.perf_counter(), ClusterView(Keys())
+    view.replace_nodes([_NODE])
+    view.replace_pods([_pod("a", "n")])
+    pod = pod_of(_pod("b", ""), view.keys)
+    try:
+        if learned.placement is not None:
+            learned.placement.costs(view, pod, np.ones(1, dtype=bool))
+        if learned.preemption is not None:
+            learned.preemption.costs(view, pod, {"n": ["a"]})
+    except Exception as error:  # whatever a policy does wrong
+        _log.warning("a policy failed on a cluster of one node: %s: %s", type(error).__name__, error)
+    _log.info("the policies were ready after %.1f s", time.perf_counter() - begun)
+
+
 def _one_node() -> LiveState:
     keys, now = Keys(), time.time()
-    amounts = {"cpu": "8", "memory": "64Gi", "pods": "110", "nvidia.com/gpu": "4"}
-    node = node_of({"metadata": {"name": "n"}, "status": {"allocatable": amounts}})
+    node = node_of(_NODE)
     pods = [pod_of(_pod(name, place), keys) for name, place in (("a", "n"), ("b", ""), ("c", ""))]
     jobs = queue_of(pods[1:], pods[:1]).jobs
     return live_state(jobs, pods[:1], [node], keys, now, 3600.0)

@@ -380,7 +380,7 @@ def test_quiet_is_quiet(tmp_path):
 
 def test_the_live_side_imports_no_learner():
     code = (
-        "import sys, hpcai.live.ranking, hpcai.live.bundle_commands, hpcai.cli; "
+        "import sys, hpcai.live.ranking, hpcai.live.bundle_commands, hpcai.live.kubernetes.learned, hpcai.cli; "
         "print(sorted({'torch', 'stable_baselines3', 'sb3_contrib', 'gymnasium', 'optuna', 'onnx', 'sklearn'} "
         "& set(sys.modules)))"
     )
