@@ -17,19 +17,14 @@ def placement_command(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
     """Fill a cluster with pods under several placements: how many GPUs are left that nobody can use."""
-    import json
-    from pathlib import Path
-
     from hpcai.evaluation.fragmentation import evaluate_placement
     from hpcai.evaluation.placement_config import load_placement_config
-    from hpcai.evaluation.resumable import write_whole
+    from hpcai.evaluation.resumable import write_json
 
     given = {key: value for key, value in (("seeds", seeds), ("out", out)) if value is not None}
     settings = load_placement_config(config, given)
     results = evaluate_placement(settings, workers=workers, quiet=quiet)
-    path = Path(settings.out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(results, indent=1) + "\n").encode())
+    write_json(settings.out, results)
     if not quiet:
         for line in table(results):
             print(line)

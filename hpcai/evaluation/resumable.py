@@ -25,6 +25,11 @@ def write_whole(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
+def write_json(path: str | Path, content: Any) -> None:
+    """Write ``content`` as JSON for people, whole or not at all."""
+    write_whole(Path(path), (json.dumps(content, indent=1) + "\n").encode())
+
+
 def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Say the first difference of two identities, 'config seed was 0, is now 1'; None if there is none."""
     for part, value in now.items():

@@ -6,7 +6,6 @@ mean of its objective relative to that of a baseline in the same weeks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,7 +22,7 @@ from hpcai.evaluation.fragmentation import in_threads
 from hpcai.evaluation.gpu_cluster.config import ClusterConfig, Generated, make_cluster_config
 from hpcai.evaluation.gpu_cluster.inputs import Case, prepare
 from hpcai.evaluation.gpu_cluster.metrics import METRICS, measure
-from hpcai.evaluation.resumable import write_whole
+from hpcai.evaluation.resumable import write_json
 from hpcai.learning.evolution import Floats, Search, evolve
 from hpcai.scheduling.gpu_cluster.discipline import VICTIM_FEATURES, Discipline
 from hpcai.scheduling.placement import GANG_WEIGHTS
@@ -145,8 +144,7 @@ def tune_cluster(config: ClusterTraining, workers: int = 1, quiet: bool = True) 
             validation=[[generation, round(score, 5)] for generation, score in history],
             weights={name: round(float(weight), 6) for name, weight in zip(names, best, strict=True)},
         )
-        Path(config.out).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(Path(config.out), (json.dumps(result, indent=1) + "\n").encode())
+        write_json(config.out, result)
 
     evolve(config, names, judge, lambda weights: float(validation.scores([weights], workers)[0]), found, quiet)
     return result

@@ -6,7 +6,6 @@ fresh variants of the lists, so that it holds for other workloads.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from pydantic import BeforeValidator, Field
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.evaluation.fragmentation import Workload, in_threads, make_workload, read_workloads, unallocated
 from hpcai.evaluation.placement_config import InflationConfig
-from hpcai.evaluation.resumable import write_whole
+from hpcai.evaluation.resumable import write_json
 from hpcai.learning.evolution import Floats, Search, evolve
 from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement import WEIGHTS
@@ -118,7 +117,7 @@ def tune_placement(config: PlacementTraining, workers: int = 1, quiet: bool = Tr
 
     def found(best: Floats, history: list[tuple[int, float]]) -> None:
         result.update(_result(config, workloads, best, history))
-        _write(config.out, result)
+        write_json(config.out, result)
 
     evolve(config, WEIGHTS, judge, lambda weights: float(validation.scores([weights], workers)[0]), found, quiet)
     return result
@@ -134,8 +133,3 @@ def _result(
         "validation": [[generation, round(score, 5)] for generation, score in history],
         "weights": {name: round(weight, 6) for name, weight in named(best).items()},
     }
-
-
-def _write(path: str, result: dict[str, Any]) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_whole(Path(path), (json.dumps(result, indent=1) + "\n").encode())
