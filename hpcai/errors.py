@@ -19,3 +19,7 @@ class BadRowsError(InputError):
 
 class WorkerError(HpcaiError):
     """A task failed on its worker; the message says why and where the worker's log lies."""
+
+
+class PlantError(HpcaiError):
+    """A plant that cools, or the program that simulates it, broke down; the message says how."""

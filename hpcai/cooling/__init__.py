@@ -1,0 +1,1 @@
+"""The plant that cools a cluster: thermal models, controllers, and EnergyPlus behind the same interface."""
