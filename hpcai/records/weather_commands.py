@@ -1,0 +1,58 @@
+"""The sub-commands of ``hpcai weather``; whatever is heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+
+import typer
+
+weather_app = typer.Typer(no_args_is_help=True, help="Read and check weather: EPW, Open-Meteo, weather stations.")
+
+_UNITS: Final = {"relative_humidity": ("%", 100.0), "humidity_ratio": ("g/kg", 1000.0), "pressure": ("kPa", 1e-3)}
+
+
+@weather_app.callback()
+def _main() -> None:
+    """Read and check weather: EPW, Open-Meteo, weather stations."""
+
+
+@weather_app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(help="An EPW file or a table of readings, plain or compressed.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a weather file holds: place, span, extremes, and what was missing and filled."""
+    from hpcai.records.weather import describe, read_weather
+
+    summary = describe(read_weather(file))
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        _print(summary)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    place = summary["location"] or "place unknown"
+    if summary["latitude"] is not None:
+        place += f" ({summary['latitude']:.2f}°, {summary['longitude']:.2f}°)"
+    year = "typical year" if summary["typical"] else f"from {summary['start']}"
+    console.print(
+        f"{summary['name']}: {place}, {summary['elevation']:g} m, UTC{summary['utc_offset']:+g}", markup=False
+    )
+    console.print(f"{year}, {summary['hours']:,.0f} hours in steps of {summary['step'] / 60:g} min\n", markup=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    columns = ("min", "p10", "median", "mean", "p90", "max", "filled")
+    for column in ("", "unit", *columns):
+        table.add_column(column, justify="right" if column in columns else "left")
+    for name, quantiles in summary["quantities"].items():
+        unit, factor = _UNITS.get(name, (quantiles["unit"], 1.0))
+        figures = [f"{quantiles[column] * factor:.1f}" for column in columns[:-1]]
+        table.add_row(name.replace("_", " "), unit, *figures, str(quantiles["filled"] or ""))
+    console.print(table)
+    for note in summary["notes"]:
+        console.print(f"note: {note}", style="dim", markup=False)
