@@ -12,6 +12,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcai.errors import InputError
+
 Floats = NDArray[np.float64]
 
 SIDES: Final = ("east", "west")
@@ -76,6 +78,28 @@ READINGS: Final = (
 
 SETPOINT_INDEX: Final = {point.name: i for i, point in enumerate(SETPOINTS)}
 READING_INDEX: Final = {point.name: i for i, point in enumerate(READINGS)}
+
+
+_LOW: Final = np.array([point.low for point in SETPOINTS])
+_HIGH: Final = np.array([point.high for point in SETPOINTS])
+
+
+def check_commands(setpoints: Floats, it_load: Floats) -> None:
+    """Raise InputError, naming the first culprit, unless a plant can be told these.
+
+    Args:
+        setpoints: (len(SETPOINTS),), nan for a point left to the plant.
+        it_load: (2,), 0..1.
+    """
+    if setpoints.shape != _LOW.shape:
+        raise InputError(f"setpoints: expected {_LOW.size} of them, found shape {setpoints.shape}")
+    if it_load.shape != (len(SIDES),) or not ((it_load >= 0.0) & (it_load <= 1.0)).all():
+        raise InputError(f"it_load {it_load.tolist()}: expected a share of the design load of each side, 0 to 1")
+    outside = (setpoints < _LOW) | (setpoints > _HIGH)
+    if outside.any():
+        point = SETPOINTS[int(np.argmax(outside))]
+        found = setpoints[SETPOINT_INDEX[point.name]]
+        raise InputError(f"setpoint {point.name} {found:g} {point.unit}: expected {point.low:g} to {point.high:g}")
 
 
 class Plant(Protocol):
