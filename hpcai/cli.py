@@ -20,6 +20,7 @@ from hpcai.learning.sweeps.commands import sweep_app
 from hpcai.live.bundle_commands import bundle_app
 from hpcai.live.commands import live_app
 from hpcai.records.commands import trace_app
+from hpcai.records.grid_commands import grid_app
 from hpcai.records.weather_commands import weather_app
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(trace_app, name="trace")
 app.add_typer(weather_app, name="weather")
+app.add_typer(grid_app, name="grid")
 app.add_typer(train_app, name="train")
 app.add_typer(sweep_app, name="sweep")
 app.add_typer(bundle_app, name="bundle")

@@ -8,7 +8,6 @@ and wind are interpolated; humidity ratio and wet bulb follow from dry bulb, rel
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ import pandas as pd
 
 from hpcai.errors import InputError
 from hpcai.records.readers._observed import Observed
-from hpcai.records.readers._source import decompress, stem
+from hpcai.records.readers._source import read_text, stem
 from hpcai.records.readers.epw import Site, is_epw, read_epw
 from hpcai.records.readers.weather_csv import read_weather_csv
 from hpcai.records.schema import Column
@@ -121,7 +120,7 @@ def read_weather(
     is that of the standard atmosphere. Raises InputError, one line with file, line, found and expected.
     """
     path = Path(path)
-    text, sha256 = _text(path)
+    text, sha256 = read_text(path, "weather")
     observed, site = read_epw(path, text) if is_epw(text) else read_weather_csv(path, text)
     site = replace(
         site,
@@ -154,21 +153,6 @@ def read_weather(
         notes=notes,
         sha256={path.name: sha256},
     )
-
-
-def _text(path: Path) -> tuple[str, str]:
-    """Return a file's text and the SHA-256 of its bytes."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    data, cut_short = decompress(raw)
-    if cut_short:
-        raise InputError(f"{path}: the compressed file is cut short or damaged, expected a whole one")
-    if not data.strip():
-        raise InputError(f"{path}: the file is empty, expected weather")
-    text = data.decode("utf-8-sig", errors="replace")  # names of places in old files are not always UTF-8
-    return text, hashlib.sha256(raw).hexdigest()
 
 
 def _canonical(observed: Observed, site: Site, notes: list[str]) -> tuple[pd.DataFrame, dict[str, int]]:

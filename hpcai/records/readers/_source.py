@@ -59,6 +59,21 @@ def load(path: Path) -> Source:
     return Source(path, data, {path.name: hashlib.sha256(raw).hexdigest()}, cut_short)
 
 
+def read_text(path: Path, what: str) -> tuple[str, str]:
+    """Return the text of a file that has to be whole, plain or compressed, and the SHA-256 of its bytes.
+
+    Raises InputError if it cannot be read, is cut short, or is empty where ``what`` is expected.
+    """
+    raw = _read(path)
+    data, cut_short = decompress(raw)
+    if cut_short:
+        raise InputError(f"{path}: the compressed file is cut short or damaged, expected a whole one")
+    if not data.strip():
+        raise InputError(f"{path}: the file is empty, expected {what}")
+    text = data.decode("utf-8-sig", errors="replace")  # names of places in old files are not always UTF-8
+    return text, hashlib.sha256(raw).hexdigest()
+
+
 def companion(path: Path, given: Path | str | None, *names: str) -> Path | None:
     """Return the file that goes with a log: the one given, else one of ``names`` beside it, else None."""
     if given is not None:
