@@ -1,0 +1,77 @@
+"""The setpoints that a learned policy moves, as numbers in -1..1, and how they become setpoints of a plant."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+import numpy as np
+
+from hpcai.cooling.interface import SETPOINT_INDEX, SETPOINTS, SIDES, Floats
+from hpcai.errors import InputError
+
+Scheme = Literal["simple", "stages"]
+"""``simple``: supply temperature (all stages of the air alike) and airflow of each side, chilled water, economizer.
+``stages``: the five points per side of Li et al. (arXiv:1709.05077, section IV): after the direct and the indirect
+evaporative cooler, after the DX coil, after the chilled-water coil (supply), and the airflow; the rest is the plant's
+own control.
+"""
+
+_RANGES: Final = {
+    "temperature": (14.0, 28.0),
+    "airflow": (0.25, 1.0),
+    "chilled_water": (6.0, 16.0),
+    "economizer": (0, 1),
+}
+_STAGES: Final = ("dec", "iec", "coil", "supply")
+
+
+class Actions:
+    """A scheme of actions: ``size`` numbers, named in ``names``, each the middle of its range at 0."""
+
+    def __init__(self, scheme: Scheme = "simple") -> None:
+        """Raise InputError if there is no such scheme."""
+        if scheme not in get_args(Scheme):
+            raise InputError(f"actions {scheme!r}: expected {' or '.join(get_args(Scheme))}")
+        self.scheme = scheme
+        moved = _simple() if scheme == "simple" else _li()
+        self.names = tuple(moved)
+        self.size = len(moved)
+        ranges = [_RANGES[_kind(name)] for name in self.names]
+        self.low: Floats = np.array([low for low, _ in ranges])
+        self.high: Floats = np.array([high for _, high in ranges])
+        targets = [(SETPOINT_INDEX[point], i) for i, points in enumerate(moved.values()) for point in points]
+        self._to = np.array([to for to, _ in targets])
+        self._from = np.array([of for _, of in targets])
+
+    def values(self, action: Floats) -> Floats:
+        """Return what the points of an action (size,) in -1..1 mean, (size,), in their units."""
+        return self.low + (np.clip(action, -1.0, 1.0) + 1.0) / 2.0 * (self.high - self.low)
+
+    def setpoints(self, action: Floats) -> Floats:
+        """Return the setpoints (len(SETPOINTS),) that an action (size,) in -1..1 stands for; nan: the plant's own."""
+        told = np.full(len(SETPOINTS), np.nan)
+        told[self._to] = self.values(action)[self._from]
+        return told
+
+    def action(self, setpoints: Floats) -> Floats:
+        """Return the action (size,) nearest to setpoints (len(SETPOINTS),); nan where these are nan."""
+        values = np.full(self.size, np.nan)
+        values[self._from] = setpoints[self._to]
+        return np.clip(2.0 * (values - self.low) / (self.high - self.low) - 1.0, -1.0, 1.0)
+
+
+def _kind(name: str) -> str:
+    """Return the key of a number's range: its name without the side, or temperature."""
+    kind = name.removeprefix("east_").removeprefix("west_")
+    return kind if kind in _RANGES else "temperature"
+
+
+def _simple() -> dict[str, tuple[str, ...]]:
+    """Return the setpoints that each number of the simple scheme moves, by its name."""
+    supply = {f"{side}_supply": tuple(f"{side}_{stage}" for stage in _STAGES) for side in SIDES}
+    airflow = {f"{side}_airflow": (f"{side}_airflow",) for side in SIDES}
+    return supply | airflow | {"chilled_water": ("chilled_water",), "economizer": ("economizer",)}
+
+
+def _li() -> dict[str, tuple[str, ...]]:
+    return {f"{side}_{point}": (f"{side}_{point}",) for side in SIDES for point in (*_STAGES, "airflow")}

@@ -1,0 +1,1 @@
+"""Who sets the plant's setpoints: fixed values, schedules, feedback, rules, prediction, and learned policies."""
