@@ -75,6 +75,7 @@ JOB_COLUMNS: Final = (
     Column("checkpoint_bytes", "float64", "B", "size of one of its checkpoints", later=True),
     Column("on_signal", "int64", "", "1 if it writes a checkpoint when told to stop, within the grace", later=True),
     Column("busy", "float64", "", "part of its time in which its GPUs are in use; nan is taken for 1", later=True),
+    Column("power", "float64", "W", "mean power that it drew over all its nodes; nan if not measured", later=True),
 )
 
 

@@ -212,3 +212,12 @@ def test_slurm_events(sample: Sample) -> None:
 def test_slurm_events_recorded(recorded: Recorded) -> None:
     trace = read_trace(recorded("data/gpu/slurm_sim_medium_week.events.gz"))
     assert (len(trace.jobs), trace.bad_rows.total) == (19579, 0)
+
+
+def test_sacct_energy_is_mean_power_where_it_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "sacct.txt"
+    columns = "JobID|Submit|Start|End|State|NCPUS|ConsumedEnergyRaw"
+    times = "2024-01-01T00:00:00|2024-01-01T00:00:00|2024-01-01T01:00:00|COMPLETED|4"
+    energies = ("3600000", "0", "", "18446744073709551614")
+    path.write_text("\n".join([columns, *(f"{i}|{times}|{energy}" for i, energy in enumerate(energies, 1))]) + "\n")
+    assert read_trace(path).jobs["power"].tolist() == pytest.approx([1000, *[math.nan] * 3], nan_ok=True)

@@ -87,6 +87,7 @@ def cluster_jobs(draw: st.DrawFn) -> dict[str, list[Any]]:
         "checkpoint_bytes": amount,
         "on_signal": st.integers(0, 1),
         "busy": st.just(math.nan) | st.floats(0, 1),
+        "power": amount,
     }
     n = len(columns["submit"])
     return columns | {name: draw(st.lists(each, min_size=n, max_size=n)) for name, each in choices.items()}

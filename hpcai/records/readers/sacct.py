@@ -31,7 +31,18 @@ REQUEUED: Final = "an earlier run of a job that was requeued"
 
 _DATES: Final = ("submit", "eligible", "start", "end")
 _FREE_TEXT: Final = ("admincomment", "comment", "constraints", "jobname", "systemcomment", "workdir", "wckey")
-_COUNTS: Final = ("alloccpus", "allocnodes", "ncpus", "nnodes", "reqcpus", "elapsedraw", "uid", "gid")
+_COUNTS: Final = (
+    "alloccpus",
+    "allocnodes",
+    "ncpus",
+    "nnodes",
+    "reqcpus",
+    "elapsedraw",
+    "uid",
+    "gid",
+    "consumedenergyraw",
+)
+_MOST_ENERGY: Final = 1e15  # J; Slurm writes numbers of 64 bits for what it does not know
 _RESOURCES: Final = ("alloctres", "reqtres")
 _READ: Final = (
     *_DATES,
@@ -130,6 +141,14 @@ def _times(table: Delimited, nodes: list[list[str] | None]) -> tuple[float, dict
     }
 
 
+def _power(table: Delimited, run_time: Floats) -> Floats:
+    """Return each job's mean power (W) by the energy (J) that the nodes measured; 0 J stands for no measurement."""
+    energy = table.number("consumedenergyraw")
+    measured = (energy > 0) & (energy < _MOST_ENERGY) & (run_time > 0)
+    power: Floats = np.divide(energy, run_time, out=np.full(len(energy), np.nan), where=measured)
+    return power
+
+
 def _columns(table: Delimited, times: dict[str, Floats]) -> dict[str, Any]:
     counts = _Counts(table)
     return {
@@ -142,6 +161,7 @@ def _columns(table: Delimited, times: dict[str, Floats]) -> dict[str, Any]:
         "gpus": counts.gpus,
         "gpu_kind": counts.gpu_kind,
         "memory": counts.memory,
+        "power": _power(table, times["run_time"]),
         "user": table.known("user"),
         "group": table.known("group" if "group" in table else "account"),
         "tenant": table.known("account"),
