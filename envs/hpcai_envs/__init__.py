@@ -9,3 +9,4 @@ from gymnasium.envs.registration import register
 register(id="hpcai/Scheduling-v0", entry_point="hpcai_envs.scheduling:SchedulingEnv")
 register(id="hpcai/Placement-v0", entry_point="hpcai_envs.placement:PlacementEnv")
 register(id="hpcai/Preemption-v0", entry_point="hpcai_envs.preemption:PreemptionEnv")
+register(id="hpcai/Cooling-v0", entry_point="hpcai_envs.cooling:CoolingEnv")

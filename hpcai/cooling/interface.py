@@ -107,6 +107,7 @@ class Plant(Protocol):
 
     step_length: float  # s
     steps: int  # to the end of its weather
+    design_power: float  # W, of the machines of both sides at full load
 
     def reset(self, start: int = 0) -> Floats:
         """Begin at step ``start`` of the weather and return the readings (len(READINGS),) there, powers as they begin.

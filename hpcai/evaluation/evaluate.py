@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from hpcai.arrays import file_hash
 from hpcai.errors import InputError
 from hpcai.evaluation.answer import answer
 from hpcai.evaluation.config import Entry, EvaluationConfig, make_config
@@ -26,7 +27,6 @@ from hpcai.evaluation.statistics import block_means
 from hpcai.evaluation.store import Folder
 from hpcai.evaluation.windows import overlap
 from hpcai.launching import HERE, Launch
-from hpcai.scheduling.arrays import file_hash
 
 METRIC_COLUMNS: Final = ("trace", "policy", "backfill", "window", "seed", "metric", "value", "unit")
 

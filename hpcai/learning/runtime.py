@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hpcai.arrays import file_hash
 from hpcai.errors import InputError
 from hpcai.evaluation.resumable import write_whole
 from hpcai.learning.boosting import Boosted, assemble, boost, pinball
 from hpcai.records import Trace, read_trace, split
-from hpcai.scheduling.arrays import file_hash
 from hpcai.scheduling.history import recorded_features, recorded_start
 from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
 from hpcai.scheduling.predictor import (

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hpcai.arrays import changed_at, read_arrays
 from hpcai.errors import InputError
-from hpcai.scheduling.arrays import changed_at, read_arrays
 from hpcai.scheduling.decisions import Decide
 from hpcai.scheduling.features import JOB_FEATURES, MACHINE_FEATURES
 

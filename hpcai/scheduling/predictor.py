@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hpcai.arrays import changed_at, read_arrays
 from hpcai.errors import InputError
 from hpcai.jit import jit
-from hpcai.scheduling.arrays import changed_at, read_arrays
 from hpcai.scheduling.history import (
     FEATURES,
     SUBMITS,

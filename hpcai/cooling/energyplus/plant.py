@@ -19,6 +19,8 @@ from hpcai.records.weather import read_weather
 _DAYS: Final = 365  # weather of a typical year
 _EPOCH: Final = datetime.date(1991, 1, 1)  # the model's own year; no leap year
 
+_FLOOR: Final = {"east": 256.49, "west": 229.94}  # m², of the model's geometry
+
 _MEANS: Final = {  # name of a sum: the variables that make it up
     **{
         f"{side}_it": tuple(
@@ -120,6 +122,11 @@ class EnergyPlusPlant:
         self.steps = _DAYS * 24 * steps_per_hour
         self._per_hour = steps_per_hour
         self._model = read_model(model)
+        machines = self._model["ElectricEquipment:ITE:AirCooled"]
+        self.design_power = sum(
+            _FLOOR[side] * equipment["watts_per_floor_area"] / equipment["design_electric_power_supply_efficiency"]
+            for side, equipment in ((side, machines[f"{side.capitalize()}DataCenter_Equip"]) for side in SIDES)
+        )
         self._process: EnergyPlusProcess | None = None
         self._start, self._now = 0, 0
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from hpcai.arrays import file_hash
 from hpcai.errors import InputError
 from hpcai.learning.logs import read_logs
 from hpcai.learning.sweeps.config import SweepConfig, some_point
 from hpcai.learning.sweeps.program import run_program
 from hpcai.learning.sweeps.replays import Replays
 from hpcai.learning.sweeps.space import Point
-from hpcai.scheduling.arrays import file_hash
 
 Hashes = dict[str, dict[str, str]]
 Level = Callable[[float], None]

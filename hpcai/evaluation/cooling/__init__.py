@@ -1,0 +1,1 @@
+"""Cooling controllers compared: energy, cost, carbon, and how often the limits were broken."""
