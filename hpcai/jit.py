@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HERE: Final = Path(__file__).parent
 _CALLS: Final = {  # folders of compiled functions, and the folders whose functions they call
     "cluster/network": (),
+    "cooling": (),
     "scheduling": (),
     "scheduling/placement": ("scheduling",),
     "scheduling/gpu_cluster": ("cluster/network", "scheduling", "scheduling/placement"),
@@ -28,6 +29,7 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
         "scheduling/gpu_cluster",
         "simulation",
     ),
+    "simulation/cooling": ("cooling",),
 }
 
 

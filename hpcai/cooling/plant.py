@@ -1,0 +1,242 @@
+"""One step of the fast plant: two sides on one chiller, one cooling tower and two pumps. Compiled.
+
+A step is a function of parameters, state, setpoints, weather, load and its length; it writes the new state, the
+readings of ``interface.READINGS`` and a ledger of every flow of heat and water, from which a test adds up that none is
+lost.
+"""
+
+from __future__ import annotations
+
+from math import inf, isnan
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcai.cooling.air import heat_capacity
+from hpcai.cooling.chiller import chiller_power
+from hpcai.cooling.coil import WATER_CP
+from hpcai.cooling.handler import Outdoor, Stages
+from hpcai.cooling.interface import READING_INDEX
+from hpcai.cooling.parameters import Arrays
+from hpcai.cooling.side import AIRFLOW, FLOOR, HUMIDITY, SUPPLY, ZONE, SideStep, decide, step_side
+from hpcai.cooling.tower import tower
+from hpcai.jit import jit
+
+Floats = NDArray[np.float64]
+
+WEATHER: Final = ("dry_bulb", "humidity_ratio", "wet_bulb", "dew_point", "pressure")
+"""Columns of the weather as ``step`` takes it: °C, kg/kg, °C, °C, Pa."""
+
+LEDGER: Final = (
+    *(f"{side}_{name}" for side in ("east", "west") for name in SideStep._fields),
+    "coils",  # heat from both chilled-water coils, W
+    "chilled_pump_heat",
+    "free_cooling",  # heat past the chiller, from chilled to condenser water
+    "chiller_heat",  # taken out of the chilled water by the chiller
+    "compressor",
+    "condenser_pump_heat",
+    "tower_heat",  # given to the outdoors
+    "chilled_water",  # °C, entering the coils
+    "condenser_water",  # °C, leaving the tower
+)
+"""What ``step`` writes into its ledger, W unless said otherwise there or in ``side.SideStep``."""
+
+_SIDE: Final = len(SideStep._fields)
+_EVAPORATIVE: Final = READING_INDEX["evaporative"]
+_DRY_BULB: Final = READING_INDEX["dry_bulb"]
+
+
+@jit
+def stages_of(setpoints: Floats, supply: float, economizer: float, water: float, most_heat: float) -> Stages:
+    """Return the setpoints of a side's stages; an evaporative cooler or coil left alone aims at the supply setpoint."""
+    direct = supply if isnan(setpoints[0]) else setpoints[0]
+    indirect = supply if isnan(setpoints[1]) else setpoints[1]
+    expansion = supply if isnan(setpoints[2]) else setpoints[2]
+    return Stages(direct, indirect, expansion, supply, economizer, water, most_heat)
+
+
+@jit
+def condense(w: np.void, heat: float, back: float, water: float, wet_bulb: float) -> tuple[float, ...]:
+    """Return compressor power, free cooling (W), tower water (°C), tower fan (W), heat the chiller could take (W).
+
+    Chiller and tower need each other's result; two rounds bring the condenser water within about 0.01 K.
+
+    Args:
+        w: chiller, tower and pumps.
+        heat: to take out of the chilled water, W.
+        back: chilled water that comes back, °C.
+        water: chilled water wanted, °C.
+        wet_bulb: outdoor, °C.
+    """
+    wanted = max(w["tower_lowest"], wet_bulb)
+    pump_heat = w["pumps_condenser_power"] * w["pumps_condenser_heat"]
+    flows = (w["tower_design_flow"] / w["pumps_condenser_flow"], w["tower_slowest"], w["tower_free"])
+    fan_curve = (
+        w["tower_polynomial_0"],
+        w["tower_polynomial_1"],
+        w["tower_polynomial_2"],
+        w["tower_polynomial_3"],
+    )
+    curve_water = water + w["chiller_entering"] * (back - water)
+    cold, fan, compressor, able, free = wanted, 0.0, 0.15 * heat, 0.0, 0.0
+    for _ in range(2):
+        cold, fan = tower(
+            heat + compressor + pump_heat,
+            wet_bulb,
+            wanted,
+            w["pumps_condenser_flow"],
+            w["tower_design_power"],
+            flows,
+            fan_curve,
+        )
+        free = 0.0
+        if w["tower_free_cooling"] > 0 and back > cold:
+            free = min(heat, w["tower_free_cooling"] * heat * (back - cold) / max(back - water, 1e-6))
+        compressor, able = chiller_power(
+            heat - free,
+            cold,
+            curve_water,
+            w["chiller_capacity"],
+            w["chiller_cop"],
+            (w["chiller_design_condenser"], w["chiller_design_water"], w["chiller_rise"]),
+            (
+                (w["chiller_capacity_curve_0"], w["chiller_capacity_curve_1"], w["chiller_capacity_curve_2"]),
+                (w["chiller_power_curve_0"], w["chiller_power_curve_1"], w["chiller_power_curve_2"]),
+                (w["chiller_part_load_curve_0"], w["chiller_part_load_curve_1"], w["chiller_part_load_curve_2"]),
+            ),
+            w["chiller_least_part_load"],
+        )
+    return compressor, free, cold, fan, able + free
+
+
+@jit
+def step(
+    plant: Arrays,
+    state: Floats,
+    setpoints: Floats,
+    load: Floats,
+    weather: Floats,
+    density: float,
+    dt: float,
+    readings: Floats,
+    ledger: Floats,
+) -> None:
+    """Go a step of ``dt`` seconds on.
+
+    Args:
+        plant: its parameters.
+        state: (2, len(side.STATE)) of each side; overwritten.
+        setpoints: (len(SETPOINTS),), nan for what the plant decides.
+        load: (2,) of each side's machines, 0..1.
+        weather: (len(WEATHER),) of the step.
+        density: of the air that fans and design flows count with, kg/m3.
+        dt: s.
+        readings: (len(READINGS),), written.
+        ledger: (len(LEDGER),), written.
+    """
+    w = plant.water[0]
+    east, west = plant.sides[0], plant.sides[1]
+    out = Outdoor(weather[0], weather[1], weather[2], weather[3], weather[4])
+    water = w["chiller_water"] if isnan(setpoints[10]) else setpoints[10]
+    economizer = 1.0 if isnan(setpoints[11]) else setpoints[11]
+    of_east, of_west = setpoints[0:5], setpoints[5:10]
+    supply_e, flow_e = decide(east, state[0], of_east, load[0], out, density, heat_capacity(state[0, HUMIDITY]))
+    supply_w, flow_w = decide(west, state[1], of_west, load[1], out, density, heat_capacity(state[1, HUMIDITY]))
+    stages_e = stages_of(of_east, supply_e, economizer, water, inf)
+    stages_w = stages_of(of_west, supply_w, economizer, water, inf)
+    e = step_side(east, state[0], load[0], flow_e, stages_e, out, density, dt)
+    v = step_side(west, state[1], load[1], flow_w, stages_w, out, density, dt)
+    heat, flow, pump = e.coil + v.coil, e.water + v.water, 0.0
+    compressor, free, cold, fan, able = 0.0, 0.0, out.wet_bulb, 0.0, inf
+    for attempt in range(2):
+        if heat <= 0:
+            break
+        pump = w["pumps_chilled_power"] * flow / w["pumps_chilled_flow"]
+        taken = heat + pump * w["pumps_chilled_heat"]
+        back = water + heat / (WATER_CP * flow)
+        compressor, free, cold, fan, able = condense(w, taken, back, water, out.wet_bulb)
+        if taken <= able or attempt == 1:
+            break
+        part = max(0.0, able - pump * w["pumps_chilled_heat"]) / heat  # more than the chiller can: share what it can
+        e = step_side(
+            east,
+            state[0],
+            load[0],
+            flow_e,
+            stages_of(of_east, supply_e, economizer, water, part * e.coil),
+            out,
+            density,
+            dt,
+        )
+        v = step_side(
+            west,
+            state[1],
+            load[1],
+            flow_w,
+            stages_of(of_west, supply_w, economizer, water, part * v.coil),
+            out,
+            density,
+            dt,
+        )
+        heat, flow = e.coil + v.coil, e.water + v.water
+    chilling = heat > 0
+    condenser_pump = w["pumps_condenser_power"] if chilling else 0.0
+    pump = pump if chilling else 0.0
+    heater = 0.0 if chilling else w["tower_heater"] * max(0.0, w["tower_heater_below"] - out.dry_bulb)
+    end_side(state[0], e)
+    end_side(state[1], v)
+    write_side(readings, 0, e)
+    write_side(readings, 6, v)
+    k = _EVAPORATIVE
+    readings[k] = e.evaporative + v.evaporative
+    readings[k + 1] = compressor + e.expansion + v.expansion
+    readings[k + 2] = fan + heater
+    readings[k + 3] = pump + condenser_pump
+    readings[k + 4] = e.fan + v.fan + readings[k] + readings[k + 1] + readings[k + 2] + readings[k + 3]
+    readings[k + 5] = e.machines + v.machines
+    readings[k + 6] = readings[k + 4] + readings[k + 5] + e.lights + v.lights
+    readings[_DRY_BULB] = out.dry_bulb
+    readings[_DRY_BULB + 1] = out.wet_bulb
+    write_ledger(ledger, e, v)
+    j = 2 * _SIDE
+    pump_heat, condenser_heat = pump * w["pumps_chilled_heat"], condenser_pump * w["pumps_condenser_heat"]
+    ledger[j] = e.coil + v.coil
+    ledger[j + 1] = pump_heat
+    ledger[j + 2] = free
+    ledger[j + 3] = heat + pump_heat - free
+    ledger[j + 4] = compressor
+    ledger[j + 5] = condenser_heat
+    ledger[j + 6] = heat + pump_heat + compressor + condenser_heat
+    ledger[j + 7] = water
+    ledger[j + 8] = cold
+
+
+@jit
+def end_side(state: Floats, side: SideStep) -> None:
+    """Write the end of a step into the state of its side."""
+    state[ZONE] = side.zone
+    state[FLOOR] = side.floor
+    state[HUMIDITY] = side.humidity
+    state[AIRFLOW] = side.airflow
+    state[SUPPLY] = side.supply
+
+
+@jit
+def write_side(readings: Floats, at: int, side: SideStep) -> None:
+    """Write the six readings of a side from index ``at`` on."""
+    readings[at] = side.supply
+    readings[at + 1] = side.inlet
+    readings[at + 2] = side.zone
+    readings[at + 3] = side.airflow
+    readings[at + 4] = side.machines
+    readings[at + 5] = side.fan
+
+
+@jit
+def write_ledger(ledger: Floats, east: SideStep, west: SideStep) -> None:
+    """Write what happened on both sides into a ledger."""
+    for i, value in enumerate(east):
+        ledger[i] = value
+    for i, value in enumerate(west):
+        ledger[_SIDE + i] = value
