@@ -9,7 +9,7 @@ and wind are interpolated; humidity ratio and wet bulb follow from dry bulb, rel
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hpcai.errors import InputError
+from hpcai.records.calendar import DAY, YEAR, at_like_time
 from hpcai.records.readers._observed import Observed
 from hpcai.records.readers._source import read_text, stem
 from hpcai.records.readers.epw import Site, is_epw, read_epw
@@ -97,6 +98,27 @@ class Weather:
             else:
                 values[name] = np.interp(time, known, of_name)
         return replace(self, step=step_length, frame=_complete(time, values))
+
+    @property
+    def unix_start(self) -> float:
+        """Unix time of second 0; of a typical year in the year of its first reading."""
+        return (self.start - datetime(1970, 1, 1)).total_seconds() - 3600 * self.utc_offset
+
+    def since_start(self, times: Floats) -> Floats:
+        """Return where Unix ``times`` lie in the weather (s from its start); another year has the weather of this one.
+
+        Raises InputError if one lies outside and the weather is shorter than a year.
+        """
+        begin = self.unix_start
+        outside = (times < begin) | (times >= begin + self.duration)
+        if outside.any():
+            if self.duration < YEAR - DAY:
+                raise InputError(
+                    f"weather {self.name}: found {self.duration / DAY:.0f} days from {self.start}, expected the log's "
+                    f"{datetime.fromtimestamp(float(times[outside][0]), UTC):%Y-%m-%d %H:%M} UTC, or a year"
+                )
+            times = at_like_time(times, begin, begin + self.duration, whole=DAY)
+        return times - begin
 
     def arrays(self) -> WeatherArrays:
         """Return the columns as arrays."""

@@ -55,7 +55,7 @@ def replay(
     state = final_state(jobs.iloc[by_submit], machine, policy, past, origin, engine, progress)
     back = np.empty_like(by_submit)
     back[by_submit] = np.arange(len(by_submit))
-    return Schedule(_table(jobs, machine, policy, state, back), policy)
+    return Schedule(schedule_table(jobs, machine, policy, state, back), policy)
 
 
 def final_state(
@@ -80,7 +80,9 @@ def final_state(
     return state
 
 
-def _table(jobs: pd.DataFrame, machine: Machine, policy: Policy, state: State, row: NDArray[np.intp]) -> pd.DataFrame:
+def schedule_table(
+    jobs: pd.DataFrame, machine: Machine, policy: Policy, state: State, row: NDArray[np.intp]
+) -> pd.DataFrame:
     """Return the schedule's table; ``row`` says where in ``state`` each job of ``jobs`` is."""
     start = state.start[row]
     run = state.jobs["run"][row]
