@@ -10,6 +10,7 @@ import typer
 
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
+from hpcai.evaluation.cooling.commands import cooling_app
 from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.live.commands import report_command
 from hpcai.evaluation.network_commands import network_command
@@ -37,6 +38,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(sweep_app, name="sweep")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(live_app, name="live")
+app.add_typer(cooling_app, name="cooling")
 live_app.command("report")(report_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,5 +71,4 @@ class CoolingCase(BaseModel):
             )
         from hpcai.simulation.cooling.fast import FastPlant
 
-        made: Any = FastPlant(weather.arrays(), self.preset, it_curve=self.it_curve, step_length=self.step_length)
-        return made  # type: ignore[no-any-return]
+        return FastPlant(weather.arrays(), plant=self.preset, it_curve=self.it_curve, step_length=self.step_length)

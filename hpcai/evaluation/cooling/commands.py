@@ -1,0 +1,74 @@
+"""The sub-commands of ``hpcai cooling``; whatever is heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from hpcai.options import Workers
+
+cooling_app = typer.Typer(
+    no_args_is_help=True, help="Cool a machine hall: compare controllers, get EnergyPlus's model."
+)
+
+
+@cooling_app.callback()
+def _main() -> None:
+    """Cool a machine hall: compare controllers, get EnergyPlus's model."""
+
+
+@cooling_app.command("run")
+def run_command(
+    config: Annotated[str, typer.Argument(metavar="CONFIG.yaml", help="Cases, controllers, baseline.")],
+    baseline: Annotated[str | None, typer.Option(help="Controller to compare with.")] = None,
+    days: Annotated[int | None, typer.Option(help="Of each case, from its start; all by default.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the results.  [default: as the file says]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the folder of an interrupted run.")] = False,
+    workers: Workers = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
+) -> None:
+    """Play every controller in every case, and report."""
+    from hpcai.evaluation.cooling.config import load_cooling_config
+    from hpcai.evaluation.cooling.evaluate import evaluate_cooling
+
+    given = {"baseline": baseline, "days": days, "out": out}
+    settings = load_cooling_config(config, {key: value for key, value in given.items() if value is not None})
+    try:
+        results = evaluate_cooling(settings, resume=resume, workers=workers, quiet=quiet)
+    except KeyboardInterrupt:
+        print(f"\nhpcai: interrupted; finished plays are in {settings.out}, --resume goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if not quiet:
+        print("\n".join(tables(results, settings.baseline)))
+        print(f"\nReport: {settings.out}/report.html\nResults: {settings.out}/results.json")
+
+
+@cooling_app.command("fetch")
+def fetch_command() -> None:
+    """Download the model of the two-zone data centre for EnergyPlus, from the MIT-licensed package sinergym."""
+    from hpcai.cooling.energyplus.building import fetch
+
+    print(fetch())
+
+
+def tables(results: dict[str, Any], baseline: str) -> list[str]:
+    """Return the comparison as lines of Markdown, by case, least energy for cooling first."""
+    lines: list[str] = []
+    for case, result in results["cases"].items():
+        lines += ["", f"{case} ({result['plant']}, IT power {result['it_curve']})", ""]
+        lines.append(
+            f"| controller | HVAC MWh | of {baseline} | IT MWh | site MWh | PUE | hot min | K h hot | cold min |"
+        )
+        lines.append("|---" * 9 + "|")
+        rows = sorted(result["controllers"].items(), key=lambda item: item[1]["metrics"]["hvac_kwh"])
+        for name, row in rows:
+            of, own = row["metrics"], row["hvac_ratio"]
+            interval = "" if own["low"] is None or name == baseline else f" [{own['low']:.3f}, {own['high']:.3f}]"
+            energies = " | ".join(f"{of[f'{which}_kwh'] / 1000:.2f}" for which in ("it", "site"))
+            lines.append(
+                f"| {name} | {of['hvac_kwh'] / 1000:.2f} | {own['value']:.3f}{interval} | {energies} | {of['pue']:.3f} "
+                f"| {of['hot_minutes']:.0f} | {of['hot_degree_hours']:.2f} | {of['cold_minutes']:.0f} |"
+            )
+    return lines[1:]

@@ -1,0 +1,106 @@
+"""Controllers as data: a kind with its settings, or the folder of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hpcai.configuration import read_mapping, validated
+from hpcai.cooling.controllers.controller import Controller, Fixed
+from hpcai.cooling.controllers.learned import Learned, read_network
+from hpcai.cooling.controllers.pid import Pid
+from hpcai.cooling.controllers.schedule import Schedule
+from hpcai.cooling.controllers.trim_respond import Loop, TrimRespond
+from hpcai.errors import InputError
+
+CONTROLLER_FILE: Final = "controller.yaml"
+NETWORK_FILE: Final = "policy.npz"
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class ControllerConfig(BaseModel):
+    """``kind`` and its settings: setpoints by name, hours with setpoints, or parameters of the kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["default", "fixed", "schedule", "pid", "rules", "learned"]
+    points: dict[str, Number] = {}  # fixed: setpoints by name; supply and airflow stand for both sides
+    hours: dict[Number, dict[str, Number]] = {}  # schedule
+    settings: dict[str, Number] = {}  # pid and rules, see their classes
+    network: str | None = None  # learned: a file
+
+    def make(self) -> Controller:
+        """Return the controller. Raises InputError if a setting is wrong."""
+        return _KINDS[self.kind](self)
+
+
+def _fixed(config: ControllerConfig) -> Controller:
+    return Fixed(**config.points)
+
+
+def _pid(config: ControllerConfig) -> Controller:
+    try:
+        return Pid(**config.settings)
+    except TypeError as error:
+        raise InputError(f"pid settings {config.settings}: {error}") from error
+
+
+def _rules(config: ControllerConfig) -> Controller:
+    """Make trim-and-respond rules; settings are ``limit``, ``band``, or of a loop, as ``supply.high``."""
+    of_loops: dict[str, dict[str, float]] = {"supply": {}, "airflow": {}, "chilled_water": {}}
+    own: dict[str, Any] = {}
+    known = {field.name for field in fields(Loop)}
+    for name, value in config.settings.items():
+        loop, dot, part = name.partition(".")
+        if dot and loop in of_loops and part in known:
+            of_loops[loop][part] = value
+        elif name in ("limit", "band"):
+            own[name] = value
+        else:
+            raise InputError(f"rules setting {name!r}: expected limit, band, or LOOP.PART such as supply.high")
+    plain = TrimRespond()
+    for loop, changes in of_loops.items():
+        given = getattr(plain, loop)
+        own[loop] = Loop(**{field.name: changes.get(field.name, getattr(given, field.name)) for field in fields(Loop)})
+    return TrimRespond(**own)
+
+
+def _learned(config: ControllerConfig) -> Controller:
+    if config.network is None:
+        raise InputError("controller of kind learned: expected 'network', a file, or 'run', a folder")
+    return Learned(read_network(config.network))
+
+
+_KINDS: Final[dict[str, Callable[[ControllerConfig], Controller]]] = {
+    "default": lambda _: Fixed(),
+    "fixed": _fixed,
+    "schedule": lambda config: Schedule(config.hours),
+    "pid": _pid,
+    "rules": _rules,
+    "learned": _learned,
+}
+
+
+def controller_config(given: Mapping[str, Any] | str, where: str) -> ControllerConfig:
+    """Return a controller's configuration; a text, or a mapping with ``run`` alone, is the folder of a training.
+
+    Raises InputError if it is wrong, or the folder holds no controller.
+    """
+    if isinstance(given, Mapping) and set(given) == {"run"}:
+        given = str(given["run"])
+    if isinstance(given, str):
+        if given == "default":
+            return ControllerConfig(kind="default")
+        file = Path(given) / CONTROLLER_FILE
+        if not file.is_file():
+            raise InputError(f"{where}: {given}: expected 'default' or the folder of a training with {CONTROLLER_FILE}")
+        config = validated(ControllerConfig, read_mapping(file), str(file))
+        if config.network is not None:
+            config = config.model_copy(update={"network": str(Path(given) / config.network)})
+        return config
+    return validated(ControllerConfig, given, where)

@@ -1,0 +1,106 @@
+"""Agents of Stable-Baselines3 on the cooling environment, and their actors as plain networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3 import DDPG, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from torch import nn
+
+from hpcai.cooling.controllers.learned import PolicyMeta, PolicyNetwork
+from hpcai.learning.clock import Clock
+from hpcai.learning.cooling.config import CoolingTraining, Learner
+
+ENV_ID = "hpcai_envs:hpcai/Cooling-v0"
+_UNLIMITED = 10**9  # steps; the clock ends a run
+
+
+def make_env(config: CoolingTraining, days: str) -> DummyVecEnv:
+    """Return an environment for each weather, side by side."""
+
+    def maker(weather: str) -> Callable[[], gym.Env[Any, Any]]:
+        return lambda: gym.make(ENV_ID, disable_env_checker=True, **config.env_settings(weather, days))
+
+    return DummyVecEnv([maker(weather) for weather in config.weather])
+
+
+def make_agent(config: CoolingTraining, env: VecEnv) -> BaseAlgorithm:
+    """Return the agent that a configuration names, untrained."""
+    learner = config.learner
+    shared: dict[str, Any] = {
+        "policy_kwargs": {"net_arch": list(learner.hidden), "activation_fn": nn.ReLU},
+        "learning_rate": learner.learning_rate,
+        "gamma": learner.gamma,
+        "batch_size": learner.batch_size,
+        "seed": config.seed,
+        "device": "cpu",
+    }
+    if config.method == "ppo":
+        return PPO("MlpPolicy", env, n_steps=learner.n_steps, **shared)
+    shared |= off_policy(learner)
+    if config.method == "sac":
+        return SAC("MlpPolicy", env, **shared)
+    size = cast(gym.spaces.Box, env.action_space).shape[0]
+    noise = NormalActionNoise(np.zeros(size), np.full(size, learner.noise))
+    kind = DDPG if config.method == "ddpg" else TD3
+    return kind("MlpPolicy", env, action_noise=noise, **shared)
+
+
+def off_policy(learner: Learner) -> dict[str, Any]:
+    """Return the settings that agents with a replay buffer share."""
+    names = ("buffer_size", "learning_starts", "train_freq", "gradient_steps")
+    return {name: getattr(learner, name) for name in names}
+
+
+def actor_of(agent: BaseAlgorithm, config: CoolingTraining, design_power: float) -> PolicyNetwork:
+    """Return the deterministic actor of an agent as plain arrays."""
+    policy: Any = agent.policy
+    if isinstance(agent, PPO):
+        layers, squash = [policy.mlp_extractor.policy_net, policy.action_net], "clip"
+    elif isinstance(agent, SAC):
+        layers, squash = [policy.actor.latent_pi, policy.actor.mu], "tanh"
+    else:
+        layers, squash = [policy.actor.mu], "tanh"  # whose last layer is the tanh
+    linear = [module for part in layers for module in part.modules() if isinstance(module, nn.Linear)]
+    weights = [(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in linear]
+    meta = PolicyMeta(
+        actions=config.actions,
+        squash="clip" if squash == "clip" else "tanh",
+        design_power=design_power,
+        layers=len(weights),
+    )
+    return PolicyNetwork(meta, weights)
+
+
+class Watch(BaseCallback):
+    """Ends learning with the clock, and calls ``validate`` with the steps taken, now and then."""
+
+    def __init__(
+        self, clock: Clock, every: int, validate: Callable[[int], None], advance: Callable[[int], None]
+    ) -> None:
+        super().__init__()
+        self._clock, self._every, self._validate, self._advance = clock, every, validate, advance
+        self._next = every
+
+    def _on_step(self) -> bool:
+        taken = self.training_env.num_envs
+        self._clock.steps += taken
+        self._advance(taken)
+        if self._clock.steps >= self._next:
+            self._next += self._every
+            self._validate(self._clock.steps)
+        return not self._clock.over
+
+
+def learn(agent: BaseAlgorithm, watch: Watch) -> None:
+    """Let an agent learn until its watch ends it."""
+    torch.set_num_threads(1)  # small networks gain nothing from more
+    agent.learn(_UNLIMITED, callback=watch)

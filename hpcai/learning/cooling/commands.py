@@ -1,0 +1,31 @@
+"""``hpcai train cooling``; whatever is heavy is imported when the command runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def train_cooling_command(
+    config: Annotated[str, typer.Argument(metavar="CONFIG.yaml", help="What is learned, on which plant and weather.")],
+    budget: Annotated[str | None, typer.Option(help="20m, '50000 steps', '40 trials'.  [default: as the file]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything.  [default: as the file says, or 0]")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the run.  [default: as the file says]")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+) -> None:
+    """Learn to cool: an agent on a plant, an agent from logs alone, or the best settings of simple controllers."""
+    from hpcai.learning.cooling.config import load_cooling_training
+    from hpcai.learning.cooling.training import train_cooling
+
+    given = {"budget": budget, "seed": seed, "out": out}
+    settings = load_cooling_training(config, {key: value for key, value in given.items() if value is not None})
+    trained = train_cooling(settings, quiet)
+    if quiet:
+        return
+    best = trained.best
+    what = "of the site" if settings.reward.energy == "site" else "of all that cools"
+    print(
+        f"Best: {best.energy:.1f} kWh a day {what}, {best.hot_degree_hours:.3f} K h above {settings.reward.high:g} °C"
+    )
+    print(f"Controller: {settings.out}" + (" (interrupted; the best so far)" if trained.interrupted else ""))

@@ -1,0 +1,96 @@
+"""A training of a cooling controller, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from hpcai.configuration import Source, one_or_many, read_mapping, validated
+from hpcai.cooling.action import Scheme
+from hpcai.cooling.energyplus.building import ItCurve
+from hpcai.learning.budget import Budget, BudgetText, parse_budget
+from hpcai.simulation.cooling.case import CoolingCase, PlantKind
+from hpcai.simulation.cooling.reward import CoolingReward
+
+Algo = Literal["ddpg", "td3", "sac", "ppo"]
+Method = Literal["ddpg", "td3", "sac", "ppo", "td3-bc", "fixed", "rules", "pid"]
+SEARCHED: Final = ("fixed", "rules", "pid")
+
+
+class Learner(BaseModel):
+    """Settings of an agent, in Stable-Baselines3's words; of PPO only the first four count, and ``n_steps``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    gamma: Annotated[float, Field(ge=0, lt=1)] = 0.8  # a step of 15 min soon forgets its setpoints
+    hidden: tuple[int, ...] = (64, 64)
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    buffer_size: Annotated[int, Field(ge=1)] = 300_000
+    learning_starts: Annotated[int, Field(ge=1)] = 2_000
+    train_freq: Annotated[int, Field(ge=1)] = 1
+    gradient_steps: Annotated[int, Field(ge=1)] = 1
+    noise: Annotated[float, Field(ge=0)] = 0.1  # of DDPG's and TD3's actions
+    n_steps: Annotated[int, Field(ge=1)] = 512
+
+
+class CoolingTraining(BaseModel):
+    """What is learned, on which plant and weathers, for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Method = "sac"
+    weather: Annotated[tuple[Source, ...], BeforeValidator(one_or_many), Field(min_length=1)]
+    plant: PlantKind = "fast"
+    preset: str = "two-zone"
+    model: Source | None = None
+    it_curve: ItCurve = "flat"
+    it_load: Annotated[float, Field(ge=0, le=1)] | Source = "daily"
+    step_minutes: Annotated[int, Field(ge=1, le=60)] = 15
+    rate: Source | None = None
+    actions: Scheme = "simple"
+    reward: CoolingReward = CoolingReward()
+    episode_days: Annotated[int, Field(ge=1)] = 4
+    learner: Learner = Learner()
+    logs: Annotated[tuple[Source, ...], BeforeValidator(one_or_many)] = ()  # of td3-bc: records to learn from
+    behaviour: Annotated[float, Field(gt=0)] = 2.5  # alpha of TD3+BC
+    days: Literal["train", "all"] = "train"  # all: the test is on another weather
+    budget: BudgetText = "20000 steps"  # or trials of a search
+    validate_every: Annotated[int, Field(ge=1)] = 4_000  # steps
+    validation_episodes: Annotated[int, Field(ge=1, le=12)] = 6  # for each weather
+    seed: Annotated[int, Field(ge=0)] = 0
+    out: Source = "runs/cooling"
+
+    @model_validator(mode="after")
+    def _offline_has_logs(self) -> Self:
+        if (self.method == "td3-bc") != bool(self.logs):
+            raise ValueError("logs: expected records to learn from for the method td3-bc, and for no other")
+        return self
+
+    @property
+    def limits(self) -> Budget:
+        """The budget."""
+        return parse_budget(self.budget)
+
+    def case(self, weather: str) -> CoolingCase:
+        """Return the case with one of the weathers."""
+        fields = {name: getattr(self, name) for name in CoolingCase.model_fields if name != "weather"}
+        return CoolingCase(weather=weather, **fields)
+
+    def env_settings(self, weather: str, days: str) -> dict[str, Any]:
+        """Return the arguments of the environment with one of the weathers and a part of its days."""
+        of_case = self.case(weather).model_dump()
+        return of_case | {
+            "actions": self.actions,
+            "reward": self.reward,
+            "days": days,
+            "episode_days": self.episode_days,
+        }
+
+
+def load_cooling_training(path: str | Path, given: Mapping[str, Any] | None = None) -> CoolingTraining:
+    """Return the configuration in a YAML file, ``given`` before what it says; InputError if it is wrong."""
+    return validated(CoolingTraining, read_mapping(path) | dict(given or {}), str(path))
