@@ -29,7 +29,6 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
         "scheduling/gpu_cluster",
         "simulation",
     ),
-    "simulation/cooling": ("cooling",),
 }
 
 

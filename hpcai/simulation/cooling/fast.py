@@ -13,9 +13,9 @@ from hpcai.cooling.air import density, dew_point, humidity_of_relative, humidity
 from hpcai.cooling.interface import OWN, READINGS, SETPOINTS, SIDES, check_commands
 from hpcai.cooling.parameters import PlantParameters, as_arrays, load_plant
 from hpcai.cooling.plant import LEDGER, WEATHER, step
+from hpcai.cooling.rollout import roll, roll_many
 from hpcai.cooling.side import STATE
 from hpcai.errors import InputError
-from hpcai.simulation.cooling.rollout import roll, roll_many
 
 Floats = NDArray[np.float64]
 
