@@ -1,0 +1,102 @@
+"""A safety shield: whatever a controller says is moved, no further than needed, to where the fast plant sees no harm.
+
+Each proposal is tried on the model. If an inlet would pass its limit, the proposal is drawn towards what the rules
+say, until the model is content (cf. Alshiekh et al., Safe Reinforcement Learning via Shielding, AAAI 2018). The model
+is corrected by how far off its last predictions were, and if prediction and measurement part for several steps it is
+no longer believed: then the rules alone decide, until both agree again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from hpcai.cooling.controllers.controller import Controller
+from hpcai.cooling.controllers.trim_respond import TrimRespond
+from hpcai.cooling.foresight import Foresight
+from hpcai.cooling.interface import READING_INDEX, SETPOINTS, SIDES, Floats
+
+_SHARES: Final = np.linspace(0.0, 1.0, 9)  # of the way from the proposal to the rules
+_INLETS: Final = [READING_INDEX[f"{side}_inlet"] for side in SIDES]
+_LEARNING: Final = 0.3  # of the correction, a step
+_LOW: Final = np.array([point.low for point in SETPOINTS])
+_HIGH: Final = np.array([point.high for point in SETPOINTS])
+
+
+class Shield:
+    """A controller behind a shield; ``moved`` and ``fallen_back`` count the steps in which it had to act."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        foresight: Foresight,
+        *,
+        limit: float = 27.0,
+        margin: float = 0.2,
+        tolerance: float = 2.0,
+        patience: int = 4,
+    ) -> None:
+        """Guard ``controller``.
+
+        Args:
+            controller: who proposes.
+            foresight: the model.
+            limit: of the inlets, °C.
+            margin: K that predictions must stay below it.
+            tolerance: K by which prediction and measurement may differ, once corrected.
+            patience: steps in a row beyond that, after which the rules decide; as many within end it.
+        """
+        self._controller, self._foresight = controller, foresight
+        self._safe = TrimRespond(limit=limit - max(margin, 0.5))
+        self._limit, self._tolerance, self._patience = limit - margin, tolerance, patience
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self._controller.reset()
+        self._safe.reset()
+        self._foresight.reset()
+        self._bias = np.zeros(len(SIDES))
+        self._predicted: Floats | None = None
+        self._run = 0  # steps beyond the tolerance, or within it while fallen back
+        self.distrusts = False
+        self.moved = self.fallen_back = 0
+
+    def setpoints(self, observation: Floats) -> Floats:
+        """Return the proposal, or what became of it."""
+        proposed, safe = self._controller.setpoints(observation), self._safe.setpoints(observation)
+        self._compare(observation[_INLETS])
+        told = proposed
+        if not np.isnan(proposed).all():  # the plant's own control needs no guard
+            path = self._path(proposed, safe)
+            inlets = self._foresight.inlets(self._foresight.predict(observation, path)) + self._bias
+            harmless = (inlets.max(axis=(1, 2)) <= self._limit).nonzero()[0]
+            chosen = int(harmless[0]) if harmless.size else len(path) - 1
+            if self.distrusts:
+                self.fallen_back += 1
+                chosen = len(path) - 1
+            elif chosen:
+                self.moved += 1
+            told = path[chosen]
+            self._predicted = inlets[chosen, 0] - self._bias
+        return told
+
+    def _path(self, proposed: Floats, safe: Floats) -> Floats:
+        """Return setpoints (shares, len(SETPOINTS)) from the proposal to the rules'; a point left alone stays so."""
+        target = np.where(np.isnan(safe), proposed, safe)
+        begin = np.where(np.isnan(proposed), target, proposed)
+        path = begin + _SHARES[:, None] * (target - begin)
+        path[0] = proposed
+        return np.asarray(np.clip(path, _LOW, _HIGH))
+
+    def _compare(self, measured: Floats) -> None:
+        """Learn from how far the last prediction was off."""
+        if self._predicted is None:
+            return
+        off = measured - self._predicted
+        parted = bool((np.abs(off - self._bias) > self._tolerance).any())
+        self._bias += _LEARNING * np.clip(off - self._bias, -self._tolerance, self._tolerance)
+        self._run = self._run + 1 if parted != self.distrusts else 0
+        if self._run >= self._patience:
+            self.distrusts, self._run = not self.distrusts, 0
