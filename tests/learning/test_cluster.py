@@ -12,7 +12,6 @@ from hpcai.errors import InputError
 from hpcai.learning.cluster import TRAINING_SEEDS, ClusterTraining, Ground, load_cluster_training, tune_cluster
 from hpcai.scheduling.gpu_cluster.discipline import VICTIM_FEATURES, Discipline
 from hpcai.scheduling.placement import GANG_WEIGHTS
-from hpcai.scheduling.placement.learned_gangs import CLOSE
 
 SMALL = {
     "generator": {"kind": "reference-site", "jobs": 150},
@@ -21,6 +20,17 @@ SMALL = {
     "population": 4,
     "draws": 1,
     "validation_draws": 2,
+}
+CLOSE = {  # weights near what topology-aware does
+    "gang.new_leaf": 9.0,
+    "gang.leaf_short": 9.0,
+    "gang.leaf_taken": -9.0,
+    "gang.leaf_rest": 3.0,
+    "gang.short": 1.0,
+    "gang.taken": -1.0,
+    "gang.rest": 0.5,
+    "single.leaf_rest": 1.0,
+    "single.rest": 0.3,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,11 +22,10 @@ ORDERS: Final = (
     "fair-share",  # tenants by decayed use
     "round-robin",  # Gandiva's time slices: least recently served first
 )
-PREEMPTIONS: Final = ("none", "class", "order")
-VICTIMS: Final = ("lowest-priority", "latest-start", "least-lost", "by-node", "learned")
-DRAINS: Final = ("at-once", "deadline", "staggered")
-REQUEUES: Final = ("front", "back")
-QUEUEINGS: Final = ("strict", "best-effort")
+Preemption = Literal["none", "class", "order"]
+Victims = Literal["lowest-priority", "latest-start", "least-lost", "by-node", "learned"]
+Drain = Literal["at-once", "deadline", "staggered"]
+PREEMPTIONS, VICTIMS, DRAINS = get_args(Preemption), get_args(Victims), get_args(Drain)
 PLACE, PREEMPT = 1, 2
 """Bits of decisions that may be left to the caller: where a job that fits goes; who makes way for one that does not."""
 VICTIM_FEATURES: Final = (
@@ -62,8 +61,8 @@ class Discipline(BaseModel):
     patience: Annotated[float, Field(ge=0)] = float("inf")  # s of waiting after which it does so in any case
     placement: str = "pack"
     placement_weights: Weights = Field(default_factory=dict)  # of learned and learned-gang
-    preemption: Literal["none", "class", "order"] = "class"
-    victims: Literal["lowest-priority", "latest-start", "least-lost", "by-node", "learned"] = "lowest-priority"
+    preemption: Preemption = "class"
+    victims: Victims = "lowest-priority"
     victim_weights: Weights = Field(default_factory=dict)  # of VICTIM_FEATURES, for learned
     quantum: Seconds = 0.0  # s that a job runs before another may take its place by order
     margin: Seconds = 0.0  # by how much the order must differ for that, in its own unit
@@ -74,7 +73,7 @@ class Discipline(BaseModel):
     saves: Literal["recorded", "all"] = "recorded"  # who writes a checkpoint when told to stop: as the log says, or all
     requeue: Literal["front", "back"] = "front"  # at its old place, or as if submitted anew
     checkpoint: Annotated[float, Field(gt=0)] = 3600.0  # s between checkpoints where the log does not say
-    drain: Literal["at-once", "deadline", "staggered"] = "at-once"
+    drain: Drain = "at-once"
     drain_bound: Seconds = 1800.0  # s from the submission of a grand challenge to the full machine
     elastic: bool = True  # jobs that can are shrunk before others are stopped, and grown into idle GPUs
     resize: Seconds = 30.0  # s that a change of size takes

@@ -14,7 +14,7 @@ from hpcai.scheduling.gpu_cluster.lifecycle import claim, grow, resized, start
 from hpcai.scheduling.gpu_cluster.order import changes_within_a_pass, set_keys, sort_ids
 from hpcai.scheduling.gpu_cluster.plans import enters, make_room
 from hpcai.scheduling.gpu_cluster.state import QUEUED, RUNNING, Cluster
-from hpcai.scheduling.gpu_cluster.victims import BY_ORDER, NONE
+from hpcai.scheduling.gpu_cluster.victims import BY_ORDER
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE, CLASSES
 
 NEVER: Final = -1  # no count
@@ -98,14 +98,14 @@ def begin(st: Cluster, j: int) -> bool:
     if make_room(st, j, answer == PREEMPT, staggered):
         return True
     if at.asked < 0:
-        st.failed[work.shape] = known(st, j)
+        st.failed[work.shape] = known(st)
     return False
 
 
 @jit
 def hopeless(st: Cluster, j: int) -> bool:
     """Return whether a job of the shape of ``j`` found no place, and nothing has changed since that could help it."""
-    return bool(known(st, j) != NEVER and st.failed[st.work[j].shape] == known(st, j))
+    return bool(known(st) != NEVER and st.failed[st.work[j].shape] == known(st))
 
 
 @jit
@@ -120,18 +120,17 @@ def has_room(st: Cluster, j: int) -> bool:
 
 
 @jit
-def known(st: Cluster, j: int) -> int:
-    """Return what a job of the shape of ``j`` that found no place can go by: until it changes there is none.
+def known(st: Cluster) -> int:
+    """Return what a job that found no place can go by: until it changes there is none for any of its shape.
 
-    Where nobody gives way to it, only what becomes free can help; else whatever moves. An order that pre-empts changes
-    with time.
+    Only what becomes free can help: who starts takes what was free, and gives it up again if it gives way. With quotas
+    a start can put others beyond theirs, and somebody else who decides may decide anew whenever anything moves. An
+    order that pre-empts changes with time.
     """
     rules, at = st.rules[0], st.at[0]
     if rules.preemption == BY_ORDER:
         return NEVER
-    if (rules.preemption == NONE or st.work[j].rank == 0) and not rules.elastic and not rules.quotas:
-        return int(at.released)
-    return int(at.changed)
+    return int(at.changed if rules.quotas or rules.external & PREEMPT else at.released)
 
 
 @jit

@@ -10,14 +10,26 @@ from __future__ import annotations
 import numpy as np
 
 from hpcai.jit import jit
+from hpcai.scheduling.gpu_cluster.ahead import copy_nodes, copy_of
 from hpcai.scheduling.gpu_cluster.books import allowed, enter_again, find_places, leave, room_again, settled
 from hpcai.scheduling.gpu_cluster.discipline import PREEMPT
 from hpcai.scheduling.gpu_cluster.drain import stagger
 from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, note, resized, start, tell_to_stop
 from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date
 from hpcai.scheduling.gpu_cluster.state import CLAIMED, RESIZED, RUNNING, Cluster
-from hpcai.scheduling.gpu_cluster.victims import BY_NODE, BY_ORDER, NONE, candidates, may_stop, shrinkable
-from hpcai.scheduling.placement.nodes import free_gpu
+from hpcai.scheduling.gpu_cluster.victims import (
+    BY_NODE,
+    BY_ORDER,
+    NONE,
+    candidates,
+    could_shrink,
+    could_stop,
+    may_stop,
+    shrinkable,
+)
+from hpcai.scheduling.placement import Nodes
+from hpcai.scheduling.placement.gangs import tasks_on
+from hpcai.scheduling.placement.nodes import free_gpu, give_back
 
 ALL = -1  # pods
 
@@ -33,7 +45,7 @@ def make_room(st: Cluster, j: int, answered: bool, staggered: bool) -> bool:
     if not answered:
         at.lifted, at.found, at.placed = 0, -1, False
         at.released_before, at.changed_before = at.released, at.changed
-        if most_obtainable(st, j) < st.run[j].tasks * st.work[j].gpu:
+        if hopeless_to_plan(st, j):
             return False
         if st.rules[0].external & PREEMPT:
             if st.run[j].waived < at.now and somebody_can(st, j):
@@ -70,23 +82,50 @@ def somebody_can(st: Cluster, j: int) -> bool:
 
 
 @jit
-def most_obtainable(st: Cluster, j: int) -> int:
-    """Return what :func:`obtainable` does, remembered where it is the same for all jobs of a class and its kinds."""
-    rules, work = st.rules[0], st.work[j]
-    if rules.preemption == BY_ORDER or rules.quotas:
-        return obtainable(st, j)
-    known = st.obtainable[work.rank, work.kinds]
-    if known[0] != st.at[0].changed:
-        known[0], known[1] = st.at[0].changed, obtainable(st, j)
-    return int(known[1])
+def hopeless_to_plan(st: Cluster, j: int) -> bool:
+    """Return whether others cannot make room for job ``j``, whoever of them gives way."""
+    rules = st.rules[0]
+    if not rules.elastic and rules.preemption == NONE and not rules.quotas:
+        return True
+    of_the_job = rules.quotas or rules.preemption == BY_ORDER  # who gives way depends on more than the class
+    if of_the_job and obtainable(st, j) < st.run[j].tasks * st.work[j].gpu:
+        return True
+    return bool(rules.preemption != BY_ORDER and not fits_without_others(st, j))
+
+
+@jit
+def fits_without_others(st: Cluster, j: int) -> bool:
+    """Return whether job ``j`` would have room if all left whom a job of its class could ever stop or shrink."""
+    work, left = st.work[j], st.run[j].tasks
+    nodes = cleared(st, work.rank)
+    for n in range(nodes.cpu.shape[0]):
+        left -= tasks_on(nodes, n, st.types[work.type], left)
+        if left <= 0:
+            return True
+    return False
+
+
+@jit
+def cleared(st: Cluster, rank: int) -> Nodes:
+    """Return the nodes as they would be if all left whom a job of class ``rank`` could ever stop or shrink."""
+    nodes, ahead, at = copy_of(st, rank), st.ahead, st.at[0]
+    if ahead.changed[rank] == at.changed and ahead.now[rank] == at.now:
+        return nodes
+    ahead.changed[rank], ahead.now[rank] = at.changed, at.now
+    copy_nodes(st.nodes, nodes)
+    for i in range(at.running):
+        v = st.running[i]
+        work, tasks = st.work[v], st.run[v].tasks
+        first = 0 if could_stop(st, rank, v) else work.least if could_shrink(st, rank, v) else tasks
+        for k in range(work.entries + first, work.entries + tasks):
+            give_back(nodes, st.types[work.type], st.places[k])
+    return nodes
 
 
 @jit
 def obtainable(st: Cluster, j: int) -> int:
     """Return the thousandths of GPUs of its kinds that are free or that others could give up for job ``j``, at most."""
     kinds, found = st.types[st.work[j].type].kinds, 0
-    if not st.rules[0].elastic and st.rules[0].preemption == NONE and not st.rules[0].quotas:
-        return -1
     for i in range(st.at[0].running):
         v = st.running[i]
         work, run = st.work[v], st.run[v]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
+from hpcai.scheduling.gpu_cluster.ahead import Ahead, make_ahead
 from hpcai.scheduling.gpu_cluster.discipline import VICTIM_FEATURES, Discipline, Quota, rules_of
 from hpcai.scheduling.gpu_cluster.static_order import WEIGHTS
 from hpcai.scheduling.gpu_cluster.traffic import Traffic, make_traffic
@@ -128,8 +129,8 @@ class Cluster(NamedTuple):
     ids: NDArray[np.int64]  # (2, 2 J) to work in
     by_node: NDArray[np.float64]  # (2, N) likewise
     lifted: NDArray[np.int64]  # (J + P, 2) jobs and pods (-1: all) taken off the books by a plan
-    obtainable: NDArray[np.int64]  # (classes, kinds, 2) `changed` when it was found out, and thousandths of GPUs
-    failed: NDArray[np.int64]  # (shapes,) `released` when such a job last found no place
+    ahead: Ahead  # a copy of the nodes for each class
+    failed: NDArray[np.int64]  # (shapes,) what such a job could go by (passes.known) when it last found no place
     tenants: NDArray[np.void]  # TENANT (K,)
     cohorts: NDArray[np.int64]  # (C, 2) thousandths of GPUs guaranteed in sum, and used
     total: NDArray[np.float64]  # (3,) CPUs, memory and GPUs of the machine, in the units of pods
@@ -178,7 +179,7 @@ def make_cluster(
         ids=np.zeros((2, 2 * n), dtype=np.int64),
         by_node=np.zeros((2, len(nodes.cpu))),
         lifted=np.zeros((n + places, 2), dtype=np.int64),
-        obtainable=np.full((len(CLASSES), int(workload.work["kinds"].max(initial=0)) + 1, 2), -1, dtype=np.int64),
+        ahead=make_ahead(nodes, len(CLASSES)),
         failed=np.full(int(workload.work["shape"].max(initial=0)) + 1, -1, dtype=np.int64),
         tenants=tenants,
         cohorts=cohorts,

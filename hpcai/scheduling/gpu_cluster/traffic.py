@@ -15,7 +15,7 @@ from hpcai.cluster.spec import Machine
 from hpcai.jit import jit
 from hpcai.scheduling.gpu_cluster.work import Workload
 from hpcai.scheduling.jobs import MILLI
-from hpcai.scheduling.placement import make_nodes, make_rule, place_gang
+from hpcai.scheduling.placement import Nodes, Rule, make_nodes, make_rule, place_gang, remove
 from hpcai.scheduling.placement.pods import PLACE
 
 
@@ -61,22 +61,37 @@ def make_traffic(workload: Workload, machine: Machine) -> Traffic:
 def _set_references(traffic: Traffic, workload: Workload, machine: Machine) -> None:
     """Say how fast each job is on the empty machine; like jobs are as fast as each other."""
     work = workload.work
+    if len(work) == 0:
+        return
     alike = np.column_stack([work[name] for name in ("type", "tasks", "model")])
     kinds, which = np.unique(alike, axis=0, return_inverse=True)
     steps, speeds = np.zeros(len(kinds)), np.ones(len(kinds))
-    rule = make_rule("topology-aware")
-    for i, (pod, tasks, model) in enumerate(kinds):
-        held = np.zeros(tasks, dtype=PLACE)
-        need = workload.types[pod]
-        if need["gpu"] == 0 or not place_gang(make_nodes(machine), need, -1, rule, held):
+    held = np.zeros(len(traffic.node), dtype=PLACE)
+    refer(traffic, make_nodes(machine), make_rule("topology-aware"), workload.types, kinds, held, steps, speeds)
+    traffic.step[:] = steps[which.reshape(-1)]
+    traffic.gpu_speed[:] = speeds[which.reshape(-1)]
+
+
+@jit
+def refer(
+    traffic: Traffic, nodes: Nodes, rule: Rule, types: Any, kinds: NDArray[np.int64], held: Any, steps: Any, speeds: Any
+) -> None:
+    """Write the s per step and the speed of the GPUs of each of ``kinds`` (type, tasks, model) on the empty nodes.
+
+    They stay 0 and 1 for who has no GPU, or no room; ``held`` has room for the most tasks.
+    """
+    for i in range(kinds.shape[0]):
+        pod, tasks, model = types[kinds[i, 0]], kinds[i, 1], kinds[i, 2]
+        if pod.gpu == 0 or not place_gang(nodes, pod, -1, rule, held[:tasks]):
             continue
-        each = np.full(tasks, -(-int(need["gpu"]) // MILLI))
-        span = span_of(traffic.fabric, held["node"].copy(), each, traffic.room)
+        node, gpus = traffic.node[:tasks], traffic.gpus[:tasks]
+        for k in range(tasks):
+            node[k], gpus[k] = held[k].node, (pod.gpu + MILLI - 1) // MILLI
+            remove(nodes, pod, held[k])
+        span = span_of(traffic.fabric, node, gpus, traffic.room)
         speeds[i] = span.speed
         if model >= 0:
             steps[i] = step_on(traffic.models[model], span)[0]
-    traffic.step[:] = steps[which.reshape(-1)]
-    traffic.gpu_speed[:] = speeds[which.reshape(-1)]
 
 
 @jit

@@ -25,17 +25,28 @@ def may_stop(st: Cluster, j: int, v: int) -> bool:
     """
     rules, run = st.rules[0], st.run[v]
     mine, other = st.work[j], st.work[v]
-    if run.status == STOPPING:
-        return bool(mine.rank == CHALLENGE)  # nothing is lost by waiting for it
-    if (run.status != RUNNING and run.status != CLAIMED) or np.isfinite(run.signal) or v == j:
-        return False
+    if run.status == STOPPING or v == j or not could_stop(st, mine.rank, v):
+        return bool(run.status == STOPPING and mine.rank == CHALLENGE)  # nothing is lost by waiting for it
     if other.rank < mine.rank and rules.preemption != NONE:
         return True
     if rules.quotas and rules.reclaim and other.rank <= mine.rank and takes_back(st, j, v):
         return True
-    if rules.preemption != BY_ORDER or other.rank > mine.rank:
+    if rules.preemption != BY_ORDER:
         return False
     return bool(st.key[v] > st.key[j] + rules.margin and st.at[0].now >= run.begun + rules.quantum)
+
+
+@jit
+def could_stop(st: Cluster, rank: int, v: int) -> bool:
+    """Return whether there could be a job of class ``rank`` for which job ``v`` may be stopped now."""
+    rules, run, other = st.rules[0], st.run[v], st.work[v]
+    if run.status == STOPPING:
+        return bool(rank == CHALLENGE)
+    if (run.status != RUNNING and run.status != CLAIMED) or np.isfinite(run.signal):
+        return False
+    if other.rank < rank and rules.preemption != NONE:
+        return True
+    return bool(other.rank <= rank and (rules.preemption == BY_ORDER or (rules.quotas and rules.reclaim)))
 
 
 @jit
@@ -148,7 +159,13 @@ def candidates(st: Cluster, j: int) -> int:
 @jit
 def shrinkable(st: Cluster, j: int, v: int) -> bool:
     """Return whether running job ``v`` may give pods to job ``j``."""
+    return could_shrink(st, st.work[j].rank, v)
+
+
+@jit
+def could_shrink(st: Cluster, rank: int, v: int) -> bool:
+    """Return whether running job ``v`` may give pods to jobs of class ``rank``."""
     run, work = st.run[v], st.work[v]
     if run.status != RUNNING or run.tasks <= work.least or np.isfinite(run.signal):
         return False
-    return bool(st.rules[0].elastic and work.rank <= st.work[j].rank)
+    return bool(st.rules[0].elastic and work.rank <= rank)

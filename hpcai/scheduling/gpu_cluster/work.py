@@ -28,7 +28,6 @@ WORK = np.dtype(
         ("rank", "i8"),  # place of its class in CLASSES
         ("tenant", "i8"),
         ("type", "i8"),  # of its pods
-        ("kinds", "i8"),  # number of the GPU kinds that these may have
         ("shape", "i8"),  # jobs of one shape fare alike: as many pods of one type, class, and tenant if it matters
         ("tasks", "i8"),  # pods as recorded
         ("least", "i8"),  # an elastic job's fewest pods, else tasks
@@ -90,7 +89,6 @@ def make_workload(jobs: pd.DataFrame, machine: Machine, discipline: Discipline) 
     array["size"] = array["tasks"] * array["gpu"] / max(machine.total_gpus * MILLI, 1)
     pods = make_pods(need, gpu_kinds(machine))
     array["type"] = pods.type
-    array["kinds"] = np.unique(pods.types["kinds"], return_inverse=True)[1].reshape(-1)[pods.type]
     tenant = array["tenant"] if discipline.quotas else np.zeros_like(array["tenant"])
     alike = np.column_stack((pods.type, need[["tasks", "least"]], array["rank"], tenant))
     array["shape"] = np.unique(alike, axis=0, return_inverse=True)[1].reshape(-1)

@@ -29,17 +29,6 @@ GANG_FEATURES: Final = (
 )
 SIZES_OF_GANG: Final = ("single", "gang")
 GANG_WEIGHTS: Final = tuple(f"{size}.{feature}" for size in SIZES_OF_GANG for feature in GANG_FEATURES)
-CLOSE: Final = {  # weights near what topology-aware does: a good place to begin a search
-    "gang.new_leaf": 9.0,
-    "gang.leaf_short": 9.0,
-    "gang.leaf_taken": -9.0,
-    "gang.leaf_rest": 3.0,
-    "gang.short": 1.0,
-    "gang.taken": -1.0,
-    "gang.rest": 0.5,
-    "single.leaf_rest": 1.0,
-    "single.rest": 0.3,
-}
 
 
 @jit

@@ -137,6 +137,13 @@ def take(nodes: Nodes, n: int, pod: Any, mask: int, held: Any) -> None:
 
 @jit
 def remove(nodes: Nodes, pod: Any, held: Any) -> None:
+    """Give back what ``pod`` holds where ``held`` says that it is, which then says nowhere."""
+    give_back(nodes, pod, held)
+    held.node = -1
+
+
+@jit
+def give_back(nodes: Nodes, pod: Any, held: Any) -> None:
     """Give back what ``pod`` holds where ``held`` says that it is."""
     n = held.node
     nodes.cpu[n] += pod.cpu
@@ -145,7 +152,6 @@ def remove(nodes: Nodes, pod: Any, held: Any) -> None:
     for s in range(nodes.socket_cpu.shape[1]):
         nodes.socket_cpu[n, s] += held.cpu[s]
     hold_gpus(nodes, n, held.gpus, -min(pod.gpu, MILLI))
-    held.node = -1
 
 
 @jit
