@@ -32,8 +32,8 @@ class Predictive:
         margin: float = 0.2,
         energy: Literal["hvac", "site"] = "hvac",
         penalty: float = 0.2,
-        candidates: int = 48,
-        rounds: int = 4,
+        candidates: int = 96,
+        rounds: int = 5,
         seed: int = 0,
     ) -> None:
         """Look ahead with ``foresight``.
@@ -68,6 +68,7 @@ class Predictive:
 
     def setpoints(self, observation: Floats) -> Floats:
         """Return the best that was found."""
+        self._foresight.observe(observation)
         anew = self._last is None
         mean = np.zeros(self._actions.size) if self._last is None else self._last
         spread = np.full(self._actions.size, _WIDE[0] if anew else _WIDE[1])
@@ -76,7 +77,7 @@ class Predictive:
             drawn = np.clip(self._rng.normal(mean, spread, (self._candidates, self._actions.size)), -1.0, 1.0)
             drawn[0] = best
             told = np.array([self._actions.setpoints(action) for action in drawn])
-            cost = self.cost(self._foresight.predict(observation, told))
+            cost = self.cost(self._foresight.predict(told))
             order = np.argsort(cost, kind="stable")
             elite = drawn[order[: max(int(_ELITE * self._candidates), 2)]]
             mean, spread = elite.mean(axis=0), np.maximum(elite.std(axis=0), _NARROWEST)

@@ -2,8 +2,8 @@
 
 Each proposal is tried on the model. If an inlet would pass its limit, the proposal is drawn towards what the rules
 say, until the model is content (cf. Alshiekh et al., Safe Reinforcement Learning via Shielding, AAAI 2018). The model
-is corrected by how far off its last predictions were, and if prediction and measurement part for several steps it is
-no longer believed: then the rules alone decide, until both agree again.
+is corrected by how far off its last predictions were, and if prediction and measurement still part it is no longer
+believed: then the rules alone decide, until both agree again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hpcai.cooling.interface import READING_INDEX, SETPOINTS, SIDES, Floats
 
 _SHARES: Final = np.linspace(0.0, 1.0, 9)  # of the way from the proposal to the rules
 _INLETS: Final = [READING_INDEX[f"{side}_inlet"] for side in SIDES]
-_LEARNING: Final = 0.3  # of the correction, a step
+_LEARNING: Final = 0.3  # of the correction and of the mean error, a step
 _LOW: Final = np.array([point.low for point in SETPOINTS])
 _HIGH: Final = np.array([point.high for point in SETPOINTS])
 
@@ -34,8 +34,7 @@ class Shield:
         *,
         limit: float = 27.0,
         margin: float = 0.2,
-        tolerance: float = 2.0,
-        patience: int = 4,
+        tolerance: float = 1.5,
     ) -> None:
         """Guard ``controller``.
 
@@ -44,12 +43,12 @@ class Shield:
             foresight: the model.
             limit: of the inlets, °C.
             margin: K that predictions must stay below it.
-            tolerance: K by which prediction and measurement may differ, once corrected.
-            patience: steps in a row beyond that, after which the rules decide; as many within end it.
+            tolerance: K by which predictions, corrected, may be off in the running mean; at more the rules decide,
+                until it is half of that.
         """
         self._controller, self._foresight = controller, foresight
         self._safe = TrimRespond(limit=limit - max(margin, 0.5))
-        self._limit, self._tolerance, self._patience = limit - margin, tolerance, patience
+        self._limit, self._tolerance = limit - margin, tolerance
         self.reset()
 
     def reset(self) -> None:
@@ -59,18 +58,19 @@ class Shield:
         self._foresight.reset()
         self._bias = np.zeros(len(SIDES))
         self._predicted: Floats | None = None
-        self._run = 0  # steps beyond the tolerance, or within it while fallen back
+        self._error = 0.0  # K, running mean of how far corrected predictions were off
         self.distrusts = False
         self.moved = self.fallen_back = 0
 
     def setpoints(self, observation: Floats) -> Floats:
         """Return the proposal, or what became of it."""
         proposed, safe = self._controller.setpoints(observation), self._safe.setpoints(observation)
+        self._foresight.observe(observation)
         self._compare(observation[_INLETS])
         told = proposed
         if not np.isnan(proposed).all():  # the plant's own control needs no guard
             path = self._path(proposed, safe)
-            inlets = self._foresight.inlets(self._foresight.predict(observation, path)) + self._bias
+            inlets = self._foresight.inlets(self._foresight.predict(path)) + self._bias
             harmless = (inlets.max(axis=(1, 2)) <= self._limit).nonzero()[0]
             chosen = int(harmless[0]) if harmless.size else len(path) - 1
             if self.distrusts:
@@ -94,9 +94,7 @@ class Shield:
         """Learn from how far the last prediction was off."""
         if self._predicted is None:
             return
-        off = measured - self._predicted
-        parted = bool((np.abs(off - self._bias) > self._tolerance).any())
-        self._bias += _LEARNING * np.clip(off - self._bias, -self._tolerance, self._tolerance)
-        self._run = self._run + 1 if parted != self.distrusts else 0
-        if self._run >= self._patience:
-            self.distrusts, self._run = not self.distrusts, 0
+        off = measured - self._predicted - self._bias
+        self._error += _LEARNING * (float(np.abs(off).max()) - self._error)
+        self._bias += _LEARNING * off
+        self.distrusts = self._error > (self._tolerance / 2 if self.distrusts else self._tolerance)
