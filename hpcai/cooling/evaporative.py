@@ -47,8 +47,9 @@ def indirect(
     """Return the temperature (°C) after an indirect evaporative cooler and its power (W).
 
     EnergyPlus Engineering Reference, "Indirect Research Special": outdoor air on the secondary side, dry while it is
-    cold, wet when its dry bulb is above the first and its wet bulb below the second of ``limits``; the secondary fan
-    slows down to hold ``setpoint``. Fan speed by effectiveness and power by speed follow the model's own curves:
+    cold, wet when its dry bulb is above the first and its wet bulb below the second of ``limits``, and not at all when
+    it is warmer than the air to cool (as EnergyPlus 25.2 does); the secondary fan slows down to hold ``setpoint``. Fan
+    speed by effectiveness and power by speed follow the model's own curves:
     speed ~ modifier^1.25 dry and ~ modifier^(3 + 2.3 (modifier - 0.5)) wet, fan power ~ speed^2.6, the pump at
     0.4 of its power below half speed.
 
@@ -65,13 +66,11 @@ def indirect(
     dry, wet = effectiveness
     wetting_from, highest_wet_bulb = limits
     fan, pump = powers
-    if air - setpoint <= 1e-3 or dry <= 0:
+    if air - setpoint <= 1e-3 or outdoor >= air or dry <= 0:
         return air, 0.0
     need = air - setpoint
     if outdoor <= wetting_from:
         lift = air - outdoor
-        if lift <= 0:
-            return air, 0.0
         drop = min(need, dry * lift)
         speed = min(1.0, flow_share * (drop / (dry * lift)) ** 1.25 * 0.8)
         power = fan * (1.0 if drop < need else speed**2.6)

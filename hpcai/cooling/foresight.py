@@ -1,12 +1,13 @@
 """The fast plant as a model to look ahead with: what candidates would lead to, from what is observed now.
 
-Knows what a controller knows: readings, forecasts, the load so far. The load is taken to stay, the weather to go in
-straight lines from forecast to forecast, and the air's humidity indoors to be that outdoors, where a plant that
-recirculates may differ.
+Knows what a controller knows: readings, forecasts, the load so far. The weather is taken to go in straight lines from
+forecast to forecast, the load to be what it is or what it was a day before, whichever is more, and the air's humidity
+indoors to be that outdoors, where a plant that recirculates may differ.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,14 @@ from hpcai.cooling.observation import AHEAD, OBSERVED_INDEX
 from hpcai.cooling.parameters import PlantParameters, as_arrays, load_plant
 from hpcai.cooling.plant import LEDGER
 from hpcai.cooling.rollout import roll_many
-from hpcai.cooling.side import AIRFLOW, FLOOR, HUMIDITY, STATE, SUPPLY, ZONE
+from hpcai.cooling.side import AIRFLOW, FLOOR, HUMIDITY, ROWS, STATE, SUPPLY, WATER, ZONE
 
 _HOUR: Final = 3600.0
+_DAY: Final = 86400.0
 _INLETS: Final = [READING_INDEX[f"{side}_inlet"] for side in SIDES]
 _LOADS: Final = [OBSERVED_INDEX[f"{side}_load"] for side in SIDES]
-_FLOOR_LAG: Final = 0.02  # share by which the floor's temperature follows the zone's in a step, if it is not known
+_TOWER_APPROACH: Final = 1.0  # K, of condenser water that is not observed
+_FLOOR_LAG: Final = 0.02  # share by which the floor's temperature nears its steady one in a step, as it is not known
 
 
 class Foresight:
@@ -52,28 +55,34 @@ class Foresight:
         self._plant = as_arrays(self.parameters)
         self._density = float(density(20.0, pressure))
         self._ledger = np.empty((1, len(LEDGER)))
-        self._floor: Floats | None = None
+        self._past: deque[Floats] = deque(maxlen=round(_DAY / step_length))
+        self.reset()
 
     def reset(self) -> None:
         """Forget what was seen."""
-        self._floor = None
+        self._floor: Floats | None = None
+        self._past.clear()
 
-    def predict(self, observation: Floats, candidates: Floats) -> Floats:
-        """Return readings (candidates, horizon, len(READINGS)) if setpoints stay at those of each candidate.
+    def observe(self, observation: Floats) -> None:
+        """Take in what is seen before a step, (len(OBSERVED),), once for each step."""
+        self._load = self._expected(np.clip(observation[_LOADS], 0.0, 1.0))
+        self._weather = self._forecast(observation)
+        self._state = self._observed(observation, float(self._weather[0, 1]))
+
+    def predict(self, candidates: Floats) -> Floats:
+        """Return readings (candidates, horizon, len(READINGS)) from what was observed last on.
 
         Args:
-            observation: (len(OBSERVED),), of now.
-            candidates: setpoints (candidates, len(SETPOINTS)).
+            candidates: setpoints (candidates, len(SETPOINTS)), to which each stays.
         """
-        weather = self._weather(observation)
-        states = np.repeat(self._state(observation, float(weather[0, 1]))[None], len(candidates), axis=0)
+        states = np.repeat(self._state[None], len(candidates), axis=0)
         readings = np.empty((len(candidates), self.horizon, len(READINGS)))
         roll_many(
             self._plant,
             states,
             np.ascontiguousarray(candidates[:, None, :]),
-            np.clip(observation[_LOADS], 0.0, 1.0)[None],
-            weather,
+            self._load,
+            self._weather,
             0,
             self._density,
             self.step_length,
@@ -86,20 +95,39 @@ class Foresight:
         """Return the inlets of predicted readings, (..., sides)."""
         return readings[..., _INLETS]
 
-    def _state(self, observation: Floats, humidity: float) -> Floats:
-        """Return the plant's state (2, len(STATE)) as far as it can be observed; the floor follows the zone slowly."""
-        state = np.empty((len(SIDES), len(STATE)))
+    def _expected(self, now: Floats) -> Floats:
+        """Return the load of each step ahead, (horizon, 2), and remember that of now."""
+        load = np.repeat(now[None], self.horizon, axis=0)
+        # A load is seen when its step is over, so that of a day before the coming step is the second oldest.
+        if len(self._past) == self._past.maxlen:
+            for i in range(min(self.horizon, len(self._past) - 1)):
+                load[i] = np.maximum(load[i], self._past[i + 1])
+        self._past.append(now)
+        return load
+
+    def _observed(self, observation: Floats, humidity: float) -> Floats:
+        """Return the plant's state (ROWS, len(STATE)) as far as it can be observed; the floor lags."""
+        state = np.zeros((ROWS, len(STATE)))
         for i, side in enumerate(SIDES):
             state[i, ZONE] = observation[READING_INDEX[f"{side}_zone"]]
             state[i, AIRFLOW] = observation[READING_INDEX[f"{side}_airflow"]]
             state[i, SUPPLY] = observation[READING_INDEX[f"{side}_supply"]]
-        zones = state[:, ZONE]
-        self._floor = zones.copy() if self._floor is None else self._floor + _FLOOR_LAG * (zones - self._floor)
-        state[:, FLOOR] = self._floor
-        state[:, HUMIDITY] = humidity
+        steady = np.array([self._steady_floor(i, state[i]) for i in range(len(SIDES))])
+        self._floor = steady if self._floor is None else self._floor + _FLOOR_LAG * (steady - self._floor)
+        state[: len(SIDES), FLOOR] = self._floor
+        state[: len(SIDES), HUMIDITY] = humidity
+        coldest = self.parameters.tower.lowest
+        state[WATER, 0] = max(coldest, observation[READING_INDEX["wet_bulb"]] + _TOWER_APPROACH)
         return state
 
-    def _weather(self, observation: Floats) -> Floats:
+    def _steady_floor(self, side: int, state: Floats) -> float:
+        """Return the floor's temperature (°C) once heat from the zone, the ground and the supply air is in balance."""
+        zone = (self.parameters.east, self.parameters.west)[side].zone
+        conductance = zone.floor + zone.ground + zone.plenum
+        warmed = zone.floor * state[ZONE] + zone.ground * zone.ground_temperature + zone.plenum * state[SUPPLY]
+        return float(warmed / conductance) if conductance > 0 else float(state[ZONE])
+
+    def _forecast(self, observation: Floats) -> Floats:
         """Return the weather of each step ahead, (horizon, len(WEATHER)), from now and the forecasts."""
         at = (np.arange(self.horizon) + 1) * self.step_length / _HOUR
         known = np.array([0.0, *AHEAD])

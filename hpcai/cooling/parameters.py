@@ -27,6 +27,7 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Quadratic = tuple[Number, Number, Number]
+Triple = Quadratic
 Cubic = tuple[Number, Number, Number, Number]
 
 
@@ -110,6 +111,8 @@ class Zone(_Part):
     plenum: NonNegative = 0.0  # W/K from the floor to the supply air under it
     floor: NonNegative = 0.0  # W/K from the air of the zone to the floor
     floor_capacity: Positive = 1e7  # J/K
+    ground: NonNegative = 0.0  # W/K from the ground to the floor
+    ground_temperature: Number = 20.0  # °C
     lights: NonNegative = 0.0  # W
 
 
@@ -162,6 +165,8 @@ class Tower(_Part):
     free: Annotated[float, Field(ge=0, lt=1)] = 0.125  # share of the lowest speed's capacity without the fan
     polynomial: Cubic = (-0.00931516301535329, 0.0512333965844443, -0.0838364671381841, 1.04191823356909)
     lowest: Number = 10.0  # °C, setpoint never below; else it follows the wet bulb
+    cycling: Triple = (30.0, 0.0, 0.0)  # logit of the share of time the fan works: constant, per °C of wet bulb, per K
+    loop_capacity: NonNegative = 0.0  # J/K of the condenser water
     heater: NonNegative = 0.0  # W/K of the basin below `heater_below` while no water runs
     heater_below: Number = 4.5  # °C
     free_cooling: Share = 0.0  # effectiveness of a heat exchanger that precools chilled water; 0 stands for none
@@ -176,6 +181,7 @@ class Pumps(_Part):
     condenser_power: NonNegative  # W; constant flow while the chiller runs
     condenser_flow: Positive  # kg/s
     condenser_heat: Share = 1.0
+    stray: Share = 0.0  # share of time the condenser pump runs for nothing while the economizers mix
 
 
 class PlantParameters(_Part):

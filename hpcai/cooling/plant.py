@@ -7,8 +7,8 @@ lost.
 
 from __future__ import annotations
 
-from math import inf, isnan
-from typing import Final
+from math import exp, inf, isnan
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from hpcai.cooling.coil import WATER_CP
 from hpcai.cooling.handler import Outdoor, Stages
 from hpcai.cooling.interface import READING_INDEX
 from hpcai.cooling.parameters import Arrays
-from hpcai.cooling.side import AIRFLOW, FLOOR, HUMIDITY, SUPPLY, ZONE, SideStep, decide, step_side
+from hpcai.cooling.side import AIRFLOW, FLOOR, HUMIDITY, SUPPLY, WATER, ZONE, SideStep, decide, step_side
 from hpcai.cooling.tower import tower
 from hpcai.jit import jit
 
@@ -38,7 +38,7 @@ LEDGER: Final = (
     "condenser_pump_heat",
     "tower_heat",  # given to the outdoors
     "chilled_water",  # °C, entering the coils
-    "condenser_water",  # °C, leaving the tower
+    "condenser_water",  # °C, entering the chiller
 )
 """What ``step`` writes into its ledger, W unless said otherwise there or in ``side.SideStep``."""
 
@@ -56,9 +56,44 @@ def stages_of(setpoints: Floats, supply: float, economizer: float, water: float,
     return Stages(direct, indirect, expansion, supply, economizer, water, most_heat)
 
 
+class Condensed(NamedTuple):
+    """What chiller, tower and condenser water did in a step; means over it, W and °C."""
+
+    compressor: float
+    free_cooling: float
+    able: float  # heat that chiller and free cooling could take
+    tower_fan: float
+    tower_heat: float
+    entering: float  # condenser water at the chiller, °C
+    loop: float  # condenser water at the end, °C
+
+
 @jit
-def condense(w: np.void, heat: float, back: float, water: float, wet_bulb: float) -> tuple[float, ...]:
-    """Return compressor power, free cooling (W), tower water (°C), tower fan (W), heat the chiller could take (W).
+def reject(w: np.void, heat: float, loop: float, wet_bulb: float, dt: float) -> tuple[float, float, float, float]:
+    """Return fan power and heat of the tower (W), water at the condenser on average and at the end (°C).
+
+    The condenser water has a capacity: while it is colder than the tower could make it, it takes the heat itself and
+    bypasses the tower, for a part of the step or all of it; when it is warmer the tower takes its surplus at once.
+    """
+    flows = (w["tower_design_flow"] / w["pumps_condenser_flow"], w["tower_slowest"], w["tower_free"])
+    curve = (w["tower_polynomial_0"], w["tower_polynomial_1"], w["tower_polynomial_2"], w["tower_polynomial_3"])
+    wanted = max(w["tower_lowest"], wet_bulb)
+    cold, fan = tower(heat, wet_bulb, wanted, w["pumps_condenser_flow"], w["tower_design_power"], flows, curve)
+    missing = w["tower_loop_capacity"] * (cold - loop)
+    if missing >= heat * dt:
+        end = loop + heat * dt / w["tower_loop_capacity"]
+        return 0.0, 0.0, 0.5 * (loop + end), end
+    if cold > wanted:  # EnergyPlus lets the fan cycle where it cannot reach the wet bulb, see Tower.cycling
+        logit = w["tower_cycling_0"] + w["tower_cycling_1"] * wet_bulb
+        logit += w["tower_cycling_2"] * heat / (w["pumps_condenser_flow"] * WATER_CP)
+        fan /= 1.0 + exp(-logit)
+    on = 1.0 - max(0.0, missing) / (heat * dt)
+    return fan * on, heat - missing / dt, cold if on >= 1.0 else on * cold + (1.0 - on) * 0.5 * (loop + cold), cold
+
+
+@jit
+def condense(w: np.void, heat: float, back: float, water: float, loop: float, wet_bulb: float, dt: float) -> Condensed:
+    """Return what it takes to bring chilled water down again.
 
     Chiller and tower need each other's result; two rounds bring the condenser water within about 0.01 K.
 
@@ -67,35 +102,22 @@ def condense(w: np.void, heat: float, back: float, water: float, wet_bulb: float
         heat: to take out of the chilled water, W.
         back: chilled water that comes back, °C.
         water: chilled water wanted, °C.
+        loop: condenser water as the step begins, °C.
         wet_bulb: outdoor, °C.
+        dt: s.
     """
-    wanted = max(w["tower_lowest"], wet_bulb)
     pump_heat = w["pumps_condenser_power"] * w["pumps_condenser_heat"]
-    flows = (w["tower_design_flow"] / w["pumps_condenser_flow"], w["tower_slowest"], w["tower_free"])
-    fan_curve = (
-        w["tower_polynomial_0"],
-        w["tower_polynomial_1"],
-        w["tower_polynomial_2"],
-        w["tower_polynomial_3"],
-    )
     curve_water = water + w["chiller_entering"] * (back - water)
-    cold, fan, compressor, able, free = wanted, 0.0, 0.15 * heat, 0.0, 0.0
+    compressor, able, free = 0.15 * heat, 0.0, 0.0
+    entering = loop
     for _ in range(2):
-        cold, fan = tower(
-            heat + compressor + pump_heat,
-            wet_bulb,
-            wanted,
-            w["pumps_condenser_flow"],
-            w["tower_design_power"],
-            flows,
-            fan_curve,
-        )
+        _, _, entering, _ = reject(w, heat + compressor + pump_heat, loop, wet_bulb, dt)
         free = 0.0
-        if w["tower_free_cooling"] > 0 and back > cold:
-            free = min(heat, w["tower_free_cooling"] * heat * (back - cold) / max(back - water, 1e-6))
+        if w["tower_free_cooling"] > 0 and back > entering:
+            free = min(heat, w["tower_free_cooling"] * heat * (back - entering) / max(back - water, 1e-6))
         compressor, able = chiller_power(
             heat - free,
-            cold,
+            entering,
             curve_water,
             w["chiller_capacity"],
             w["chiller_cop"],
@@ -107,7 +129,8 @@ def condense(w: np.void, heat: float, back: float, water: float, wet_bulb: float
             ),
             w["chiller_least_part_load"],
         )
-    return compressor, free, cold, fan, able + free
+    fan, tower_heat, entering, end = reject(w, heat + compressor + pump_heat, loop, wet_bulb, dt)
+    return Condensed(compressor, free, able + free, fan, tower_heat, entering, end)
 
 
 @jit
@@ -126,7 +149,7 @@ def step(
 
     Args:
         plant: its parameters.
-        state: (2, len(side.STATE)) of each side; overwritten.
+        state: (side.ROWS, len(side.STATE)), overwritten.
         setpoints: (len(SETPOINTS),), nan for what the plant decides.
         load: (2,) of each side's machines, 0..1.
         weather: (len(WEATHER),) of the step.
@@ -148,17 +171,17 @@ def step(
     e = step_side(east, state[0], load[0], flow_e, stages_e, out, density, dt)
     v = step_side(west, state[1], load[1], flow_w, stages_w, out, density, dt)
     heat, flow, pump = e.coil + v.coil, e.water + v.water, 0.0
-    compressor, free, cold, fan, able = 0.0, 0.0, out.wet_bulb, 0.0, inf
+    c = Condensed(0.0, 0.0, inf, 0.0, 0.0, state[WATER, 0], state[WATER, 0])
     for attempt in range(2):
         if heat <= 0:
             break
         pump = w["pumps_chilled_power"] * flow / w["pumps_chilled_flow"]
         taken = heat + pump * w["pumps_chilled_heat"]
         back = water + heat / (WATER_CP * flow)
-        compressor, free, cold, fan, able = condense(w, taken, back, water, out.wet_bulb)
-        if taken <= able or attempt == 1:
+        c = condense(w, taken, back, water, state[WATER, 0], out.wet_bulb, dt)
+        if taken <= c.able or attempt == 1:
             break
-        part = max(0.0, able - pump * w["pumps_chilled_heat"]) / heat  # more than the chiller can: share what it can
+        part = max(0.0, c.able - pump * w["pumps_chilled_heat"]) / heat  # more than the chiller can: share what it can
         e = step_side(
             east,
             state[0],
@@ -181,17 +204,19 @@ def step(
         )
         heat, flow = e.coil + v.coil, e.water + v.water
     chilling = heat > 0
-    condenser_pump = w["pumps_condenser_power"] if chilling else 0.0
+    mixing = 0.0 < e.outdoor_share < 1.0 or 0.0 < v.outdoor_share < 1.0
+    condenser_pump = w["pumps_condenser_power"] * (1.0 if chilling else w["pumps_stray"] * mixing)
     pump = pump if chilling else 0.0
     heater = 0.0 if chilling else w["tower_heater"] * max(0.0, w["tower_heater_below"] - out.dry_bulb)
     end_side(state[0], e)
     end_side(state[1], v)
+    state[WATER, 0] = c.loop
     write_side(readings, 0, e)
     write_side(readings, 6, v)
     k = _EVAPORATIVE
     readings[k] = e.evaporative + v.evaporative
-    readings[k + 1] = compressor + e.expansion + v.expansion
-    readings[k + 2] = fan + heater
+    readings[k + 1] = c.compressor + e.expansion + v.expansion
+    readings[k + 2] = c.tower_fan + heater
     readings[k + 3] = pump + condenser_pump
     readings[k + 4] = e.fan + v.fan + readings[k] + readings[k + 1] + readings[k + 2] + readings[k + 3]
     readings[k + 5] = e.machines + v.machines
@@ -200,16 +225,19 @@ def step(
     readings[_DRY_BULB + 1] = out.wet_bulb
     write_ledger(ledger, e, v)
     j = 2 * _SIDE
-    pump_heat, condenser_heat = pump * w["pumps_chilled_heat"], condenser_pump * w["pumps_condenser_heat"]
+    pump_heat, condenser_heat = (
+        pump * w["pumps_chilled_heat"],
+        (condenser_pump if chilling else 0.0) * w["pumps_condenser_heat"],
+    )
     ledger[j] = e.coil + v.coil
     ledger[j + 1] = pump_heat
-    ledger[j + 2] = free
-    ledger[j + 3] = heat + pump_heat - free
-    ledger[j + 4] = compressor
+    ledger[j + 2] = c.free_cooling
+    ledger[j + 3] = heat + pump_heat - c.free_cooling
+    ledger[j + 4] = c.compressor
     ledger[j + 5] = condenser_heat
-    ledger[j + 6] = heat + pump_heat + compressor + condenser_heat
+    ledger[j + 6] = c.tower_heat
     ledger[j + 7] = water
-    ledger[j + 8] = cold
+    ledger[j + 8] = c.entering
 
 
 @jit

@@ -29,7 +29,7 @@ def roll(
 
     Args:
         plant: parameters.
-        state: (2, len(STATE)), overwritten.
+        state: (3, len(STATE)), overwritten.
         setpoints: (steps or 1, len(SETPOINTS)); a single row holds for all steps.
         load: (steps or 1, 2), likewise.
         weather: (weather steps, len(WEATHER)); one before the first at its end is where nothing goes.

@@ -29,6 +29,11 @@ STATE: Final = ("zone", "floor", "humidity", "airflow", "supply")
 
 ZONE, FLOOR, HUMIDITY, AIRFLOW, SUPPLY = range(len(STATE))
 
+ROWS: Final = 3
+"""Rows of a plant's state: east, west, and the condenser water, whose temperature (°C) stands first."""
+
+WATER: Final = 2
+
 _TOLERANCE: Final = 1e-6  # K
 _MOST: Final = 8  # of the search
 _LEAP: Final = 5.0  # K that a guess may lie off what the last one led to
@@ -54,6 +59,8 @@ class SideStep(NamedTuple):
     envelope: float  # heat from outdoors into the zone
     plenum: float  # heat from the floor into the supply air
     floor_heat: float  # heat from the zone into the floor
+    ground: float  # heat from the ground into the floor
+    outdoor_share: float  # of outdoor air in the supply air
     outdoor_heat: float  # sensible heat that outdoor air brings
     outdoor_water: float  # water that outdoor air brings, kg/s
     evaporation: float  # sensible heat that evaporates water in the supply air
@@ -132,8 +139,9 @@ def zone_air(
 def floor_mean(s: np.void, state: Floats, supply: float, flow: float, cp: float, dt: float) -> float:
     """Return the floor's temperature (°C) on average over a step with the zone as it begins."""
     to_plenum = flow * cp * plenum_contact(s, flow, cp)
-    rate = (s["zone_floor"] + to_plenum) / s["zone_floor_capacity"]
-    source = (s["zone_floor"] * state[ZONE] + to_plenum * supply) / s["zone_floor_capacity"]
+    rate = (s["zone_floor"] + s["zone_ground"] + to_plenum) / s["zone_floor_capacity"]
+    warmed = s["zone_floor"] * state[ZONE] + s["zone_ground"] * s["zone_ground_temperature"] + to_plenum * supply
+    source = warmed / s["zone_floor_capacity"]
     return relax(state[FLOOR], rate, source, dt)[1]
 
 
@@ -184,10 +192,11 @@ def step_side(
     moist += vapour_rate * (moist_mean - damp) * dt
     plenum = carried * (entering - h.supply)
     floor_heat = s["zone_floor"] * (mean - floor)
+    ground = s["zone_ground"] * (s["zone_ground_temperature"] - floor)
     mixed = s["machines_recirculation"]
     return SideStep(
         zone=end,
-        floor=state[FLOOR] + (floor_heat - plenum) * dt / s["zone_floor_capacity"],
+        floor=state[FLOOR] + (floor_heat + ground - plenum) * dt / s["zone_floor_capacity"],
         humidity=moist,
         airflow=flow,
         supply=entering,
@@ -203,6 +212,8 @@ def step_side(
         envelope=s["zone_envelope"] * (out.dry_bulb - mean),
         plenum=plenum,
         floor_heat=floor_heat,
+        ground=ground,
+        outdoor_share=h.outdoor_share,
         outdoor_heat=carried * h.outdoor_share * (out.dry_bulb - back),
         outdoor_water=flow * h.outdoor_share * (out.humidity - damp),
         evaporation=carried * h.direct_drop,

@@ -20,7 +20,7 @@ def imbalances(
         zone = getattr(plant, side).zone
         f = {name.removeprefix(f"{side}_"): x for name, x in flows.items() if name.startswith(f"{side}_")}
         stored = zone.capacity * (after[i, 0] - before[i, 0]) + zone.floor_capacity * (after[i, 1] - before[i, 1])
-        gains = [f["machines"], f["lights"], f["envelope"], f["fan_heat"], f["outdoor_heat"]]
+        gains = [f["machines"], f["lights"], f["envelope"], f["ground"], f["fan_heat"], f["outdoor_heat"]]
         losses = [f["evaporation"], f["indirect"], f["expanded"], f["sensible"], stored / dt]
         left.append(relative(gains, losses))
         water = zone.air_mass * (after[i, 2] - before[i, 2]) / dt
@@ -31,7 +31,8 @@ def imbalances(
     left.append(relative([flows["east_coil"], flows["west_coil"]], [flows["coils"]]))
     left.append(relative([flows["coils"], flows["chilled_pump_heat"]], [flows["chiller_heat"], flows["free_cooling"]]))
     rejected = [flows[name] for name in ("chiller_heat", "free_cooling", "compressor", "condenser_pump_heat")]
-    left.append(relative(rejected, [flows["tower_heat"]]))
+    stored = plant.tower.loop_capacity * (after[2, 0] - before[2, 0]) / dt
+    left.append(relative(rejected, [flows["tower_heat"], stored]))
     return left
 
 

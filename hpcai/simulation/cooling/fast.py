@@ -14,7 +14,7 @@ from hpcai.cooling.interface import OWN, READINGS, SETPOINTS, SIDES, check_comma
 from hpcai.cooling.parameters import PlantParameters, as_arrays, load_plant
 from hpcai.cooling.plant import LEDGER, WEATHER, step
 from hpcai.cooling.rollout import roll, roll_many
-from hpcai.cooling.side import STATE
+from hpcai.cooling.side import ROWS, STATE
 from hpcai.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,7 @@ class FastPlant:
         self._density = float(density(20.0, float(self.weather[:, 4].mean())))
         self._ledger = np.zeros((1, len(LEDGER)))
         self.now = 0
-        self.state = np.zeros((len(SIDES), len(STATE)))
+        self.state = np.zeros((ROWS, len(STATE)))
 
     def reset(self, start: int = 0) -> Floats:
         """Begin at step ``start``, settled under the plant's own control; see hpcai.cooling.interface.Plant."""
@@ -122,7 +122,7 @@ class FastPlant:
             raise InputError(f"start {start}: expected a step of the weather, 0 to {self.steps - 1}")
         self.now = start
         flows = [side.fan.design_flow * self._density for side in (self.parameters.east, self.parameters.west)]
-        self.state = np.array([[23.0, 20.0, 0.007, flow, 16.0] for flow in flows])
+        self.state = np.array([*([23.0, 20.0, 0.007, flow, 16.0] for flow in flows), [20.0, 0, 0, 0, 0]])
         readings = np.empty((SETTLING, len(READINGS)))
         still = np.repeat(self.weather[start : start + 1], SETTLING, axis=0)
         half = np.full((1, len(SIDES)), 0.5)
