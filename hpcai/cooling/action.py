@@ -44,13 +44,13 @@ class Actions:
         self._from = np.array([of for _, of in targets])
 
     def values(self, action: Floats) -> Floats:
-        """Return what the points of an action (size,) in -1..1 mean, (size,), in their units."""
-        return self.low + (np.clip(action, -1.0, 1.0) + 1.0) / 2.0 * (self.high - self.low)
+        """Return what the points of actions (..., size) in -1..1 mean, (..., size), in their units."""
+        return np.asarray(self.low + (np.clip(action, -1.0, 1.0) + 1.0) / 2.0 * (self.high - self.low))
 
     def setpoints(self, action: Floats) -> Floats:
-        """Return the setpoints (len(SETPOINTS),) that an action (size,) in -1..1 stands for; nan: the plant's own."""
-        told = np.full(len(SETPOINTS), np.nan)
-        told[self._to] = self.values(action)[self._from]
+        """Return the setpoints (..., len(SETPOINTS)) that actions (..., size) in -1..1 stand for; nan: the plant's."""
+        told = np.full((*action.shape[:-1], len(SETPOINTS)), np.nan)
+        told[..., self._to] = self.values(action)[..., self._from]
         return told
 
     def action(self, setpoints: Floats) -> Floats:

@@ -2,7 +2,8 @@
 
 Knows what a controller knows: readings, forecasts, the load so far. The weather is taken to go in straight lines from
 forecast to forecast, the load to be what it is or what it was a day before, whichever is more, and the air's humidity
-indoors to be that outdoors, where a plant that recirculates may differ.
+indoors to be that outdoors, where a plant that recirculates may differ. Predicted inlets are corrected by how far off
+the last ones were; ``error`` says how far off they still are.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _DAY: Final = 86400.0
 _INLETS: Final = [READING_INDEX[f"{side}_inlet"] for side in SIDES]
 _LOADS: Final = [OBSERVED_INDEX[f"{side}_load"] for side in SIDES]
 _TOWER_APPROACH: Final = 1.0  # K, of condenser water that is not observed
+_LEARNING: Final = 0.3  # of the correction and of the mean error, a step
 _FLOOR_LAG: Final = 0.02  # share by which the floor's temperature nears its steady one in a step, as it is not known
 
 
@@ -62,12 +64,23 @@ class Foresight:
         """Forget what was seen."""
         self._floor: Floats | None = None
         self._past.clear()
+        self._bias = np.zeros(len(SIDES))
+        self._said: Floats | None = None  # inlets predicted for the step that is over, not corrected
+        self.error = 0.0  # K, running mean of how far corrected predictions of the warmer side were off
 
     def observe(self, observation: Floats) -> None:
         """Take in what is seen before a step, (len(OBSERVED),), once for each step."""
         self._load = self._expected(np.clip(observation[_LOADS], 0.0, 1.0))
         self._weather = self._forecast(observation)
         self._state = self._observed(observation, float(self._weather[0, 1]))
+        if self._said is not None:
+            off = observation[_INLETS] - self._said - self._bias
+            self.error += _LEARNING * (float(np.abs(off).max()) - self.error)
+            self._bias += _LEARNING * off
+
+    def told(self, setpoints: Floats) -> None:
+        """Remember what the plant was told, (len(SETPOINTS),), to learn from what follows."""
+        self._said = self.predict(setpoints[None])[0, 0, _INLETS]
 
     def predict(self, candidates: Floats) -> Floats:
         """Return readings (candidates, horizon, len(READINGS)) from what was observed last on.
@@ -92,8 +105,8 @@ class Foresight:
         return readings
 
     def inlets(self, readings: Floats) -> Floats:
-        """Return the inlets of predicted readings, (..., sides)."""
-        return readings[..., _INLETS]
+        """Return the inlets of predicted readings, (..., sides), corrected."""
+        return np.asarray(readings[..., _INLETS] + self._bias)
 
     def _expected(self, now: Floats) -> Floats:
         """Return the load of each step ahead, (horizon, 2), and remember that of now."""

@@ -97,15 +97,33 @@ def test_the_shield_takes_the_heat_out_of_harmful_ones(hall: Hall) -> None:
     assert summary(guarded)["hvac_kwh"] < summary(hall.play(Fixed(supply=22.0, airflow=0.8), JULY, DAY))["hvac_kwh"]
 
 
-def test_a_model_that_is_proved_wrong_is_no_longer_believed(hall: Hall) -> None:
-    class Jumping(Foresight):
-        """A model whose predictions are off by another amount each time, so that no correction helps."""
-
-        calls = 0
+def test_a_model_that_is_off_by_the_same_is_corrected(hall: Hall) -> None:
+    class Cooler(Foresight):
+        """A model that takes the inlets for 3 K cooler than they are."""
 
         def predict(self, candidates: Floats) -> Floats:
-            self.calls += 1
-            return super().predict(candidates) - 8.0 * (self.calls % 2)
+            readings = super().predict(candidates)
+            readings[..., [READING_INDEX["east_inlet"], READING_INDEX["west_inlet"]]] -= 3.0
+            return readings
+
+    shield = Shield(Fixed(supply=27.5, airflow=0.3), Cooler(horizon=2))
+    record = hall.play(shield, JULY, DAY)
+    assert not shield.distrusts
+    assert inlets(record.readings)[DAY // 2 :].max() < 27.3
+
+
+def test_a_model_that_is_proved_wrong_is_no_longer_believed(hall: Hall) -> None:
+    class Jumping(Foresight):
+        """A model whose predictions are off by another amount at each step, so that no correction helps."""
+
+        steps = 0
+
+        def observe(self, observation: Floats) -> None:
+            self.steps += 1
+            super().observe(observation)
+
+        def predict(self, candidates: Floats) -> Floats:
+            return super().predict(candidates) - 8.0 * (self.steps % 2)
 
     shield = Shield(Fixed(supply=27.5, airflow=0.3), Jumping(horizon=1))
     record = hall.play(shield, JULY, DAY)

@@ -76,12 +76,13 @@ class Predictive:
         for _ in range(self._rounds * (2 if anew else 1)):
             drawn = np.clip(self._rng.normal(mean, spread, (self._candidates, self._actions.size)), -1.0, 1.0)
             drawn[0] = best
-            told = np.array([self._actions.setpoints(action) for action in drawn])
-            cost = self.cost(self._foresight.predict(told))
+            cost = self.cost(self._foresight.predict(self._actions.setpoints(drawn)))
             order = np.argsort(cost, kind="stable")
             elite = drawn[order[: max(int(_ELITE * self._candidates), 2)]]
             mean, spread = elite.mean(axis=0), np.maximum(elite.std(axis=0), _NARROWEST)
             if cost[order[0]] < least:
                 best, least = drawn[order[0]], float(cost[order[0]])
         self._last = best
-        return self._actions.setpoints(best)
+        chosen = self._actions.setpoints(best)
+        self._foresight.told(chosen)
+        return chosen

@@ -15,11 +15,9 @@ import numpy as np
 from hpcai.cooling.controllers.controller import Controller
 from hpcai.cooling.controllers.trim_respond import TrimRespond
 from hpcai.cooling.foresight import Foresight
-from hpcai.cooling.interface import READING_INDEX, SETPOINTS, SIDES, Floats
+from hpcai.cooling.interface import SETPOINTS, Floats
 
 _SHARES: Final = np.linspace(0.0, 1.0, 9)  # of the way from the proposal to the rules
-_INLETS: Final = [READING_INDEX[f"{side}_inlet"] for side in SIDES]
-_LEARNING: Final = 0.3  # of the correction and of the mean error, a step
 _LOW: Final = np.array([point.low for point in SETPOINTS])
 _HIGH: Final = np.array([point.high for point in SETPOINTS])
 
@@ -56,9 +54,6 @@ class Shield:
         self._controller.reset()
         self._safe.reset()
         self._foresight.reset()
-        self._bias = np.zeros(len(SIDES))
-        self._predicted: Floats | None = None
-        self._error = 0.0  # K, running mean of how far corrected predictions were off
         self.distrusts = False
         self.moved = self.fallen_back = 0
 
@@ -66,11 +61,11 @@ class Shield:
         """Return the proposal, or what became of it."""
         proposed, safe = self._controller.setpoints(observation), self._safe.setpoints(observation)
         self._foresight.observe(observation)
-        self._compare(observation[_INLETS])
+        self.distrusts = self._foresight.error > (self._tolerance / 2 if self.distrusts else self._tolerance)
         told = proposed
         if not np.isnan(proposed).all():  # the plant's own control needs no guard
             path = self._path(proposed, safe)
-            inlets = self._foresight.inlets(self._foresight.predict(path)) + self._bias
+            inlets = self._foresight.inlets(self._foresight.predict(path))
             harmless = (inlets.max(axis=(1, 2)) <= self._limit).nonzero()[0]
             chosen = int(harmless[0]) if harmless.size else len(path) - 1
             if self.distrusts:
@@ -79,7 +74,7 @@ class Shield:
             elif chosen:
                 self.moved += 1
             told = path[chosen]
-            self._predicted = inlets[chosen, 0] - self._bias
+        self._foresight.told(told)
         return told
 
     def _path(self, proposed: Floats, safe: Floats) -> Floats:
@@ -89,12 +84,3 @@ class Shield:
         path = begin + _SHARES[:, None] * (target - begin)
         path[0] = proposed
         return np.asarray(np.clip(path, _LOW, _HIGH))
-
-    def _compare(self, measured: Floats) -> None:
-        """Learn from how far the last prediction was off."""
-        if self._predicted is None:
-            return
-        off = measured - self._predicted - self._bias
-        self._error += _LEARNING * (float(np.abs(off).max()) - self._error)
-        self._bias += _LEARNING * off
-        self.distrusts = self._error > (self._tolerance / 2 if self.distrusts else self._tolerance)
