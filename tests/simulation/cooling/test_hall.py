@@ -1,0 +1,102 @@
+"""A hall through time: cases as data, and controllers played on them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcai.configuration import validated
+from hpcai.cooling.controllers.controller import Fixed
+from hpcai.cooling.interface import READING_INDEX, READINGS, Floats, simple
+from hpcai.cooling.observation import OBSERVED_INDEX
+from hpcai.errors import InputError
+from hpcai.records.it_load import read_it_load
+from hpcai.simulation.cooling.case import CoolingCase
+from hpcai.simulation.cooling.reward import CoolingReward
+from tests.cooling_weather import write_epw
+
+
+@pytest.fixture(scope="module")
+def weather(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_epw(tmp_path_factory.mktemp("weather") / "sine.epw"))
+
+
+def test_a_controller_sees_the_readings_of_the_step_before(weather: str) -> None:
+    seen = []
+
+    class Looking(Fixed):
+        def setpoints(self, observation: Floats) -> Floats:
+            seen.append(observation)
+            return super().setpoints(observation)
+
+    hall = CoolingCase(weather=weather).open()
+    record = hall.play(Looking(supply=22.0, airflow=0.6), 1000, 50)
+    assert record.start == 1000
+    np.testing.assert_array_equal(np.array(seen)[1:, : len(READINGS)], record.readings[:-1])
+    np.testing.assert_array_equal(np.array(seen)[:, len(READINGS) :], hall.surroundings[1000:1050])
+    np.testing.assert_array_equal(record.setpoints, np.broadcast_to(simple(22.0, 0.6), record.setpoints.shape))
+    dry = record.readings[:, READING_INDEX["dry_bulb"]]
+    forecast = np.array(seen)[:, OBSERVED_INDEX["dry_bulb_1h"]]
+    np.testing.assert_allclose(forecast[1:-4], dry[4:-1])
+
+
+def test_the_load_drives_the_machines(weather: str) -> None:
+    half = CoolingCase(weather=weather, it_load=0.5).open().play(Fixed(), 0, 10)
+    full = CoolingCase(weather=weather, it_load=1.0).open().play(Fixed(), 0, 10)
+    it = READING_INDEX["it"]
+    np.testing.assert_allclose(half.readings[:, it], full.readings[:, it] / 2, rtol=1e-6)
+
+
+def test_plays_end_with_the_weather(weather: str) -> None:
+    hall = CoolingCase(weather=weather, step_minutes=60).open()
+    assert hall.steps == 8760
+    assert len(hall.play(Fixed(), 8750).readings) == 10
+    with pytest.raises(InputError, match="start 8760: expected a step from 0 to 8759"):
+        hall.begin(8760)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weather": "nowhere.epw"}, r"nowhere\.epw: cannot be read"),
+        ({"preset": "three-zone"}, "three-zone"),
+        ({"it_load": "loads.csv"}, r"loads\.csv: cannot be read"),
+        ({"it_load": 1.5}, "it_load"),
+        ({"plant": "slow"}, "plant"),
+        ({"wheather": "a.epw"}, "wheather"),
+    ],
+)
+def test_wrong_cases_are_refused_in_a_line(weather: str, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        validated(CoolingCase, {"weather": weather} | settings, "case").open()
+    assert "\n" not in str(caught.value)
+
+
+def test_loads_are_constant_daily_or_recorded(tmp_path: Path) -> None:
+    start = datetime(1999, 1, 1)
+    np.testing.assert_array_equal(read_it_load(0.3, 4, 900.0, start), 0.3)
+    daily = read_it_load("daily", 96, 900.0, start)
+    assert [daily[4 * hour] for hour in (0, 5, 6, 7, 8, 17, 18, 23)] == [0.5, 0.5, 0.75, 0.75, 1.0, 1.0, 0.8, 0.8]
+    file = tmp_path / "load.csv"
+    file.write_text("hour,cpu_load\n0,0.2\n1,0.4\n")
+    np.testing.assert_array_equal(read_it_load(file, 6, 1800.0, start), [0.2, 0.2, 0.4, 0.4, 0.2, 0.2])
+    file.write_text("hour,cpu_load\n0,0.2\n1,40\n")
+    with pytest.raises(InputError, match=r"load\.csv: line 3: expected a load from 0 to 1, found 40"):
+        read_it_load(file, 6, 1800.0, start)
+    file.write_text("hour,power\n0,0.2\n")
+    with pytest.raises(InputError, match="expected a column cpu_load, load, it_load"):
+        read_it_load(file, 6, 1800.0, start)
+
+
+def test_a_reward_is_energy_and_heat() -> None:
+    reward = CoolingReward(energy="hvac", scale=0.1, high=27.0, margin=0.5)
+    readings = np.zeros(len(READINGS))
+    readings[READING_INDEX["hvac"]] = 5_000.0
+    readings[[READING_INDEX["east_inlet"], READING_INDEX["west_inlet"]]] = 28.0, 17.0
+    assert reward.cost(readings, 100_000.0, 2.0) == pytest.approx(1.0)
+    assert reward.beyond(readings) == (1.5, 1.0)
+    assert reward.next_multiplier(2.0, 0.5) == 2.5
+    assert CoolingReward(budget=3.0).next_multiplier(2.0, 0.0) == 0.0
