@@ -10,8 +10,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from hpcai.cluster.power.response import Response
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
+from hpcai.evaluation.energy.definitions import ENERGY_NAMES
+from hpcai.evaluation.energy.policies import responding_policy
 from hpcai.evaluation.metrics import METRICS
 from hpcai.evaluation.runs import learned_policy
 from hpcai.records.splitting import Part
@@ -20,6 +23,7 @@ from hpcai.scheduling.policy import Backfill, Estimate, Policy
 RECORDED = "recorded"
 """Name of the pseudo-policy that stands for what the log says happened."""
 
+_LEFT_OUT = ("load", "jobs", "power", "cooling", "weather", "price", "carbon")  # of a configuration, where not set
 _SETTINGS = ("predictor", "estimate", "estimate_multiplier", "kill_at_limit", "dependencies", "backfill_depth")
 
 
@@ -40,16 +44,19 @@ def _comma_separated(value: Any) -> Any:
 
 
 def _policies(value: Any) -> Any:
-    """Split a list of policies, and put the policies that were learned in place of ``run:`` and ``bundle:``."""
+    """Split a list of policies, and put those that were learned, or respond to power, in place of their names."""
     policies = []
     for item in _comma_separated(value):
-        learned = learned_policy(item) if isinstance(item, str) else None
-        policies.append(item if learned is None else {"name": item} | learned)
+        meant = (learned_policy(item) or responding_policy(item)) if isinstance(item, str) else None
+        policies.append(item if meant is None else {"name": item} | meant)
     return policies
 
 
-class NamedPolicy(Policy):
-    """A policy with a name of its own; what it leaves unset comes from the evaluation's settings."""
+class NamedPolicy(Policy, Response):
+    """A policy with a name of its own, and what it does about power.
+
+    What it leaves unset of a policy comes from the evaluation's settings.
+    """
 
     name: Annotated[str, Field(min_length=1)]
 
@@ -64,6 +71,7 @@ class Entry:
     name: str
     backfill: str
     policy: Policy | None = field(compare=False)
+    response: Response = field(default=Response(), compare=False)
 
     @property
     def label(self) -> str:
@@ -96,7 +104,8 @@ class EvaluationConfig(BaseModel):
     ``windows`` is ``all`` or ``NxM``: N windows of M consecutive submissions. ``part`` is the share of the
     log that they come from; by default the test part for windows and the whole log for ``all``. The first
     ``warmup`` jobs of each window are replayed but not measured. With another ``load`` than 1 jobs come that
-    many times as fast as recorded.
+    many times as fast as recorded. With ``power`` the energy of the machines is measured, with ``cooling`` and
+    ``weather`` that of the site, with ``price`` and ``carbon`` what it costs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,7 +113,7 @@ class EvaluationConfig(BaseModel):
     trace: Annotated[tuple[Source, ...], BeforeValidator(one_or_many), Field(min_length=1)]
     format: str | None = None
     machine: Source | None = None
-    policies: Annotated[tuple[str | NamedPolicy, ...], BeforeValidator(_policies), Field(min_length=1)] = (
+    policies: Annotated[tuple[NamedPolicy | str, ...], BeforeValidator(_policies), Field(min_length=1)] = (
         "fcfs",
         "sjf",
         "saf",
@@ -127,6 +136,11 @@ class EvaluationConfig(BaseModel):
     jobs: Literal["all", "gpu"] = "all"
     size: Literal["allocated", "requested"] = "allocated"
     fair_start: bool = True
+    power: bool = False
+    cooling: Literal["fast"] | None = None
+    weather: Source | None = None
+    price: Source | None = None
+    carbon: Source | None = None
     objective: str = "mean_bounded_slowdown"
     baseline: str | None = None
     resamples: Annotated[int, Field(ge=2000)] = 10_000
@@ -148,6 +162,14 @@ class EvaluationConfig(BaseModel):
             if (entry.name, entry.backfill) in seen:
                 raise ValueError(f"policies: {entry.name!r} with backfill {entry.backfill!r} is given twice")
             seen.add((entry.name, entry.backfill))
+        if (self.cooling is None) != (self.weather is None):
+            given, missing = ("cooling", "weather") if self.weather is None else ("weather", "cooling")
+            raise ValueError(f"{given}: expected {missing} with it, found none")
+        for entry in self.entries:
+            if entry.response.shift is not None and getattr(self, entry.response.shift) is None:
+                raise ValueError(f"policies: {entry.name!r} waits by {entry.response.shift}, of which no file is given")
+        if metric.name in ENERGY_NAMES and not self.measures_power:
+            raise ValueError(f"objective {self.objective!r}: expected power: true with it, found false")
         if self.baseline is not None and self.baseline not in {entry.name for entry in self.entries}:
             raise ValueError(f"baseline {self.baseline!r}: expected the name of one of the policies")
         return self
@@ -166,20 +188,30 @@ class EvaluationConfig(BaseModel):
         return self.part or ("all" if self.windows == "all" else "test")
 
     @property
+    def measures_power(self) -> bool:
+        """Whether energy is measured: if it is asked for, or the site is described, or a policy responds to power."""
+        return self.power or bool(self.site_files) or any(not entry.response.idle for entry in self.entries)
+
+    @property
+    def site_files(self) -> tuple[str, ...]:
+        """Files that say where the machine stands: weather, price, carbon intensity."""
+        return tuple(file for file in (self.weather, self.price, self.carbon) if file is not None)
+
+    @property
     def entries(self) -> tuple[Entry, ...]:
         """Every policy with every backfilling; a named policy that sets its own keeps to that."""
         settings = {key: getattr(self, key) for key in _SETTINGS}
         result = []
         for item in self.policies:
-            own = (
-                {"ordering": item}
-                if isinstance(item, str)
-                else item.model_dump(include=item.model_fields_set - {"name"})
-            )
+            own: dict[str, Any] = {"ordering": item}
+            response = Response()
+            if not isinstance(item, str):
+                own = item.model_dump(include=item.model_fields_set & Policy.model_fields.keys())
+                response = Response(**item.model_dump(include=item.model_fields_set & Response.model_fields.keys()))
             name = item if isinstance(item, str) else item.name
             for backfill in [own["backfill"]] if "backfill" in own else self.backfill:
                 policy = Policy.model_validate(settings | {"backfill": backfill} | own)
-                result.append(Entry(name, backfill, policy))
+                result.append(Entry(name, backfill, policy, response))
         return tuple(result)
 
     def as_dict(self) -> dict[str, Any]:
@@ -188,8 +220,8 @@ class EvaluationConfig(BaseModel):
         Named policies keep to what they set themselves, since the rest comes from the other keys.
         """
         given = [item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in self.policies]
-        as_recorded = {key for key, value in (("load", 1), ("jobs", "all")) if getattr(self, key) == value}
-        return self.model_dump(mode="json", exclude={"out"} | as_recorded) | {"policies": given}
+        unset = {key for key in _LEFT_OUT if getattr(self, key) == type(self).model_fields[key].default}
+        return self.model_dump(mode="json", exclude={"out"} | unset) | {"policies": given}
 
     @property
     def predictor_files(self) -> tuple[str, ...]:

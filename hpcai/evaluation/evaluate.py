@@ -88,6 +88,7 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
         "inputs": {source.name: source.hashes for source in sources},
         "predictors": _hashes(config.predictor_files),
         "networks": _hashes(config.network_files),
+        **({"site": _hashes(config.site_files)} if config.site_files else {}),
         "machines": {source.name: source.machine.model_dump(mode="json") for source in sources},
     }
 
@@ -252,5 +253,6 @@ def _summary(
         "config": config.as_dict(),
         "predictors": _hashes(config.predictor_files),
         "networks": _hashes(config.network_files),
+        **({"site": _hashes(config.site_files)} if config.site_files else {}),
         "traces": traces,
     }

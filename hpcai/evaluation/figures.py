@@ -43,7 +43,7 @@ def packed(values: npt.ArrayLike) -> dict[str, str]:
     return {"dtype": "f4", "bdata": base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode()}
 
 
-def _line(entry: Entry, colour: str, place: int) -> dict[str, Any]:
+def line(entry: Entry, colour: str, place: int) -> dict[str, Any]:
     """Return the looks of an entry's line: what matters most is thickest."""
     label = entry.label if len(entry.label) <= LONGEST_NAME else entry.label[: LONGEST_NAME - 1] + "…"
     return {
@@ -70,7 +70,7 @@ def distribution(pools: dict[Entry, pd.DataFrame], value: str, floor: float, tit
     for place, (entry, pool) in enumerate(pools.items()):
         x = np.maximum(np.quantile(pool[value].to_numpy(), share), floor)
         top = max(top, float(x[-1]))
-        trace = _line(entry, colours(list(pools))[entry], place)
+        trace = line(entry, colours(list(pools))[entry], place)
         hover = f"%{{y:.1f}} % of jobs: at most %{{x:.3s}}{' s' if value == 'wait' else ''}"
         data.append(trace | {"x": packed(x), "y": packed(100 * share), "hovertemplate": hover})
     axis = log_axis(title, floor, top)
@@ -105,7 +105,7 @@ def over_time(loads: dict[Entry, Load], machine: Machine) -> Figure:
     total, used = (machine.total_gpus, "gpus") if machine.total_gpus else (machine.total_cpus, "processors")
     data = []
     for place, (entry, load) in enumerate(loads.items()):
-        looks = _line(entry, colours(list(loads))[entry], place) | {"x": middle, "legendgroup": entry.label}
+        looks = line(entry, colours(list(loads))[entry], place) | {"x": middle, "legendgroup": entry.label}
         looks["visible"] = True if place < CURVES else "legendonly"
         busy = 100 * averages(load, getattr(load, used), edges) / total
         data.append(looks | {"y": packed(busy), "hovertemplate": "%{y:.1f} %"})
@@ -144,7 +144,7 @@ def by_window(values: dict[Entry, Floats], submit: Floats, objective: Metric) ->
     unit, seconds = time_unit(float(np.ptp(submit)))
     x = packed((submit - submit[0]) / seconds)
     data = [
-        _line(entry, colours(list(values))[entry], place)
+        line(entry, colours(list(values))[entry], place)
         | {"mode": "lines+markers", "marker": {"size": 5}, "x": x, "y": packed(y), "hovertemplate": "%{y:.3s}"}
         for place, (entry, y) in enumerate(values.items())
     ]

@@ -47,8 +47,8 @@ def quantity(value: float, unit: str) -> str:
         return duration(value)
     if unit == "jobs/s":
         return f"{number(value * 3600)} jobs/h"
-    if unit == "h":
-        return f"{number(value)} h"
+    if unit in ("h", "kWh", "kW", "kg", "USD", "EUR"):
+        return f"{number(value)} {unit}"
     return number(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from hpcai.evaluation.windows import Window, draw_windows, overlap
 from hpcai.records import Trace, machine_of, read_trace
 from hpcai.records.splitting import part_bounds
 from hpcai.scheduling.jobs import replayable
+
+if TYPE_CHECKING:
+    from hpcai.simulation.energy.site import Site
 
 ENOUGH_RECORDED = 0.9
 """Share of the jobs that must have a recorded start and end for the record to be worth comparing with."""
@@ -33,6 +37,7 @@ class Input:
     entries: tuple[Entry, ...]
     left_out: dict[str, int]
     notes: list[str]
+    site: Site | None = None  # where energy is measured, or policies respond to power
 
     def window_jobs(self, window: Window) -> pd.DataFrame:
         """Return the canonical rows of a window with a fresh index."""
@@ -82,7 +87,27 @@ def prepare(source: str, config: EvaluationConfig, taken: set[str]) -> Input:
     name = trace.name
     while name in taken:
         name += "+"
-    return Input(name, source, trace, machine, jobs, bounds, windows, entries, left_out, notes)
+    site = _site(trace, config, notes)
+    return Input(name, source, trace, machine, jobs, bounds, windows, entries, left_out, notes, site)
+
+
+def _site(trace: Trace, config: EvaluationConfig, notes: list[str]) -> Site | None:
+    """Return where the machine stands, if power matters. Raises InputError if a file cannot be used."""
+    if not config.measures_power:
+        return None
+    from hpcai.records.grid_signal import read_grid_signal
+    from hpcai.records.weather import read_weather
+    from hpcai.simulation.energy.site import Site
+
+    weather = None if config.weather is None else read_weather(config.weather)
+    price, carbon = (None if file is None else read_grid_signal(file) for file in (config.price, config.carbon))
+    for read in (weather, price, carbon):
+        notes += [f"{read.name}: {note}" for note in (read.notes if read is not None else [])]
+    if np.isnan(trace.origin) and config.site_files:
+        notes.append("the log does not say when it began: it is taken to begin with weather, price or carbon intensity")
+    if not trace.jobs["power"].notna().any():
+        notes.append("the log does not say what its jobs drew: how hard they worked is drawn (docs/energy.md)")
+    return Site(weather, price, carbon, trace.origin)
 
 
 def hastened(jobs: pd.DataFrame, load: float) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hpcai.cluster.spec import Machine
+from hpcai.evaluation.energy.definitions import OF_ENERGY
 from hpcai.evaluation.fairness import CLASSES, group_means, jain_index, job_class
 from hpcai.evaluation.load import Load, load_over_time
 from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
@@ -29,7 +30,7 @@ class Metric:
     """A number that a schedule is judged by. ``better`` is '' where neither side is."""
 
     name: str
-    unit: str  # "s", "h", "1" (a ratio), "jobs", "jobs/s"
+    unit: str  # "s", "h", "1" (a ratio), "jobs", "jobs/s", "kWh", "kW", "kg", "USD", "EUR"
     better: Literal["lower", "higher", ""]
     definition: str
     source: str = ""
@@ -108,6 +109,7 @@ def _registry() -> dict[str, Metric]:
         Metric("not_started", "jobs", "lower", "Jobs that never started; they are in no average."),
         Metric("killed", "jobs", "lower", "Jobs that were ended at their limit."),
     ]
+    metrics += [Metric(name, unit, "lower", definition) for name, unit, definition in OF_ENERGY]
     return {metric.name: metric for metric in metrics}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hpcai.evaluation.config import EvaluationConfig
+import pandas as pd
+
+from hpcai.evaluation.config import Entry, EvaluationConfig
 from hpcai.evaluation.fairness import fair_start
 from hpcai.evaluation.groups import cell_of
 from hpcai.evaluation.inputs import Input, recorded_schedule
@@ -40,8 +42,6 @@ def _replay_window(
     progress: Progress,
     wanted: frozenset[Cell] | None,
 ) -> None:
-    from hpcai.simulation import replay
-
     jobs = source.window_jobs(window)
     fair: dict[tuple[bool, bool], Floats] = {}  # fair start times depend on no more of a policy than this
     for entry in source.entries:
@@ -51,17 +51,36 @@ def _replay_window(
             key = (policy.kill_at_limit, policy.dependencies)
             if config.fair_start and key not in fair:
                 fair[key] = fair_start(jobs, source.machine, policy)
-            if entry.policy:
-                schedule = replay(
-                    jobs,
-                    source.machine,
-                    policy,
-                    past=source.past(window),
-                    origin=source.trace.origin,
-                    progress=progress.within(len(jobs)),
-                ).table
-            else:
-                schedule = recorded_schedule(jobs)
+            schedule = _schedule(source, window, jobs, entry, config, progress)
             metrics = measure(schedule, jobs, source.machine, fair_start=fair.get(key), warmup=config.warmup)
+            if source.site is not None:
+                from hpcai.evaluation.energy.measures import energy_metrics
+
+                metrics |= energy_metrics(schedule, jobs, source.machine, source.site, config.seed, config.warmup)
             cells.write_cell(cell, schedule, metrics)
         progress.advance()
+
+
+def _schedule(
+    source: Input, window: Window, jobs: pd.DataFrame, entry: Entry, config: EvaluationConfig, progress: Progress
+) -> pd.DataFrame:
+    """Return who ran when under an entry."""
+    if entry.policy is None:
+        return recorded_schedule(jobs)
+    past, within = source.past(window), progress.within(len(jobs))
+    if source.site is not None and not entry.response.idle:
+        from hpcai.simulation.energy.response import replay_with
+
+        return replay_with(
+            entry.response,
+            jobs,
+            source.machine,
+            entry.policy,
+            source.site,
+            seed=config.seed,
+            past=past,
+            progress=within,
+        )
+    from hpcai.simulation import replay
+
+    return replay(jobs, source.machine, entry.policy, past=past, origin=source.trace.origin, progress=within).table

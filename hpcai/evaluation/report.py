@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from hpcai.evaluation import figures, tables
 from hpcai.evaluation.answer import where_phrase
 from hpcai.evaluation.config import Entry, EvaluationConfig
+from hpcai.evaluation.energy.definitions import ENERGY_NAMES
 from hpcai.evaluation.groups import cell_of
 from hpcai.evaluation.humanise import duration, number, percent
 from hpcai.evaluation.inputs import Input
@@ -24,6 +26,9 @@ from hpcai.evaluation.ranking import Ranking
 from hpcai.evaluation.store import Folder
 from hpcai.evaluation.windows import Window
 from hpcai.records import describe
+
+if TYPE_CHECKING:
+    from hpcai.evaluation.energy.chapter import EnergyChapter
 
 Pools = dict[Entry, pd.DataFrame]
 
@@ -63,7 +68,7 @@ def render(
         drawn,
         title=config.title or "Which scheduling policy serves best?",
         chapters=chapters,
-        definitions=list(METRICS.values()),
+        definitions=[metric for name, metric in METRICS.items() if config.measures_power or name not in ENERGY_NAMES],
         settings=yaml.safe_dump(
             {key: value for key, value in config.as_dict().items() if value is not None},
             sort_keys=False,
@@ -244,7 +249,27 @@ class Chapter:
             if len(frame) > 1:
                 better, worse = (f"mean bounded slowdown, {entry.label}" for entry in self.compared[:2])
                 drawn[kind] = figures.winners(frame, better, worse)
-        return drawn
+        return drawn | (self.energy.figures if self.energy else {})
+
+    @cached_property
+    def energy(self) -> EnergyChapter | None:
+        """What is said about energy, if it was measured."""
+        if self.source.site is None:
+            return None
+        from hpcai.evaluation.energy.chapter import EnergyChapter
+
+        return EnergyChapter(
+            self.source,
+            self.source.site,
+            self.config,
+            self.ranking,
+            self._metrics,
+            self.means,
+            self.entries,
+            self.compared,
+            self.typical,
+            lambda entry, window: self._folder.schedule(cell_of(self.source, entry, window.number)),
+        )
 
     def _winners(self, kind: str) -> pd.DataFrame:
         """Return each group's mean bounded slowdown under the best policy (y) and the one beside it (x)."""

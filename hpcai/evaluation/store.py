@@ -21,6 +21,7 @@ from hpcai.evaluation.resumable import ResumableFolder, write_whole
 from hpcai.launching import WORKERS
 
 RESULT_FILES: Final = ("report.html", "metrics.csv", "groups.csv", "summary.json")
+SCHEDULE_COLUMNS: Final = ("job_id", "submit", "start", "end", "processors", "gpus", "nodes", "killed")
 _METRICS_KEY: Final = b"hpcai.metrics"
 
 
@@ -62,7 +63,7 @@ class Cells:
             for name in ("trace", "policy", "backfill")
         }
         columns["window"] = np.full(len(schedule), cell.window, np.int32)
-        for name in ("job_id", "submit", "start", "end", "processors", "gpus", "nodes", "killed"):
+        for name in (*SCHEDULE_COLUMNS, *(["power_limit"] if "power_limit" in schedule else [])):
             columns[name] = pa.array(schedule[name], from_pandas=False)
         table = pa.table(columns).replace_schema_metadata({_METRICS_KEY: json.dumps(metrics)})
         buffer = io.BytesIO()

@@ -7,25 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcai.records.generators import generate
+    from hpcai.records.grid_signal import GridSignal, read_grid_signal
     from hpcai.records.machine import infer_machine, machine_of
     from hpcai.records.read import FORMATS, read_trace, sample_names
     from hpcai.records.schema import JOB_COLUMNS, BadRows, Trace, empty_jobs
     from hpcai.records.splitting import split
     from hpcai.records.summary import describe, offered_load
+    from hpcai.records.weather import Weather, read_weather
     from hpcai.records.writers import write_parquet, write_swf, write_trace
 
 _HOME = {
     "FORMATS": "read",
     "JOB_COLUMNS": "schema",
     "BadRows": "schema",
+    "GridSignal": "grid_signal",
     "Trace": "schema",
+    "Weather": "weather",
     "describe": "summary",
     "empty_jobs": "schema",
     "generate": "generators",
     "infer_machine": "machine",
     "machine_of": "machine",
     "offered_load": "summary",
+    "read_grid_signal": "grid_signal",
     "read_trace": "read",
+    "read_weather": "weather",
     "sample_names": "read",
     "split": "splitting",
     "write_parquet": "writers",
@@ -37,14 +43,18 @@ __all__ = [
     "FORMATS",
     "JOB_COLUMNS",
     "BadRows",
+    "GridSignal",
     "Trace",
+    "Weather",
     "describe",
     "empty_jobs",
     "generate",
     "infer_machine",
     "machine_of",
     "offered_load",
+    "read_grid_signal",
     "read_trace",
+    "read_weather",
     "sample_names",
     "split",
     "write_parquet",

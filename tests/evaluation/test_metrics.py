@@ -149,7 +149,7 @@ def test_every_metric_that_is_measured_is_defined(measured):
     assert set(measured) <= set(METRICS)
     for metric in METRICS.values():
         assert metric.definition.endswith(".")
-        assert metric.unit in {"s", "h", "1", "jobs", "jobs/s"}
+        assert metric.unit in {"s", "h", "1", "jobs", "jobs/s", "kWh", "kW", "kg", "USD", "EUR"}
 
 
 def test_jain_index_by_hand():

@@ -6,7 +6,6 @@ Power changes only where a job starts or ends, so every integral is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -95,12 +94,13 @@ def placement(jobs: pd.DataFrame, machine: Machine, nodes: pd.Series[str] | None
 class ItPower:
     """The power of the machines from ``time[0]`` to ``time[-1]``: ``watts[i]`` from ``time[i]`` to ``time[i + 1]``.
 
-    ``job_energy`` (jobs,) is what each job answers for in that time, its share of idle power with it, ``idle_energy``
-    what nobody does (J).
+    ``of_jobs`` is the part of it that jobs answer for, idle power of what they occupy with it; ``job_energy`` (jobs,)
+    is that of each job over all the time, ``idle_energy`` what nobody answers for (J).
     """
 
     time: Floats  # s, (n + 1,)
     watts: Floats  # W at the plug, (n,)
+    of_jobs: Floats  # W at the plug, (n,)
     job_energy: Floats  # J
     idle_energy: float  # J
     maximum: float  # W, of the machine with everything in full use
@@ -108,7 +108,7 @@ class ItPower:
     @property
     def energy(self) -> float:
         """All of it (J)."""
-        return float(self._until[-1])
+        return float(np.dot(self.watts, np.diff(self.time)))
 
     @property
     def peak(self) -> float:
@@ -120,14 +120,23 @@ class ItPower:
         """The time that it is known for (s)."""
         return float(self.time[-1] - self.time[0])
 
-    @cached_property
-    def _until(self) -> Floats:
-        return np.concatenate([[0.0], np.cumsum(self.watts * np.diff(self.time))])
+    def means(self, edges: Floats, watts: Floats | None = None) -> Floats:
+        """Return the mean power (W) between neighbours of ``edges`` (s, ascending, (m + 1,)); outside it is 0.
 
-    def means(self, edges: Floats) -> Floats:
-        """Return the mean power (W) between neighbours of ``edges`` (s, ascending, (m + 1,)); outside it is 0."""
-        result: Floats = np.diff(np.interp(edges, self.time, self._until)) / np.diff(edges)
-        return result
+        That of the machines, or of the step function ``watts`` over the same time, such as ``of_jobs``.
+        """
+        watts = self.watts if watts is None else watts
+        return step_means(self.time, watts, edges)
+
+
+def step_means(time: Floats, values: Floats, edges: Floats) -> Floats:
+    """Return the means of a step function between neighbours of ``edges`` (m + 1,), (m,); outside its time it is 0.
+
+    ``values[i]`` holds from ``time[i]`` to ``time[i + 1]``; ``edges`` ascend.
+    """
+    until = np.concatenate([[0.0], np.cumsum(values * np.diff(time))])
+    result: Floats = np.diff(np.interp(edges, time, until)) / np.diff(edges)
+    return result
 
 
 def it_power(
@@ -150,25 +159,28 @@ def it_power(
     first = float(schedule["submit"].min()) if since is None else since
     last = max(float(end[ran].max(initial=first)), first)
     start, end = np.clip(start, first, last), np.clip(end, first, last)
-    time, dynamic = _steps(start[ran], end[ran], drawn.power.dynamic[ran], first, last)
+    time, dynamic, of_jobs = _steps(start[ran], end[ran], drawn.power.dynamic[ran], drawn.power.total[ran], first, last)
     held = np.where(ran, end - start, 0.0)
     energy = drawn.power.total * held
     idle_of_jobs = float((drawn.power.idle * held).sum())
     idle = drawn.model.idle * (last - first) - idle_of_jobs
-    return ItPower(time, drawn.model.idle + dynamic, energy, idle, drawn.model.maximum)
+    return ItPower(time, drawn.model.idle + dynamic, of_jobs, energy, idle, drawn.model.maximum)
 
 
-def _steps(start: Floats, end: Floats, power: Floats, first: float, last: float) -> tuple[Floats, Floats]:
-    """Return the instants at which jobs start or end, from ``first`` to ``last``, and the jobs' power between them."""
-    instants = np.concatenate([start, end])
-    changes = np.concatenate([power, -power])
-    order = np.argsort(instants, kind="stable")
-    time, index = np.unique(np.concatenate([[first], instants[order], [last]]), return_inverse=True)
-    level = np.zeros(len(time))
-    np.add.at(level, index[1:-1], changes[order])
+def _steps(
+    start: Floats, end: Floats, dynamic: Floats, total: Floats, first: float, last: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return the instants at which jobs start or end, from ``first`` to ``last``, and two sums over them in between."""
+    time, place = np.unique(np.concatenate([[first, last], start, end]), return_inverse=True)
     if len(time) == 1:
-        return np.array([first, last]), np.zeros(1)
-    return time, np.maximum(np.cumsum(level)[:-1], 0.0)
+        return np.array([first, last]), np.zeros(1), np.zeros(1)
+    place = place[2:]
+
+    def level(power: Floats) -> Floats:
+        change = np.bincount(place, np.concatenate([power, -power]), minlength=len(time))
+        return np.maximum(np.cumsum(change)[:-1], 0.0)
+
+    return time, level(dynamic), level(total)
 
 
 def energy_by(jobs: pd.DataFrame, energy: Floats, column: str) -> pd.Series[float]:

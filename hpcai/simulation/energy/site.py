@@ -16,7 +16,7 @@ from hpcai.cooling.interface import OWN, READING_INDEX
 from hpcai.records.grid_signal import GridSignal
 from hpcai.records.weather import Weather
 from hpcai.simulation.cooling.fast import FastPlant
-from hpcai.simulation.energy.it_power import ItPower
+from hpcai.simulation.energy.it_power import ItPower, step_means
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,12 +28,14 @@ KWH: Final = 3.6e6  # J
 class SitePower:
     """The power of a site step by step (W, (n,) each); ``edges`` (n + 1,) are the ends of the steps in log time (s).
 
-    Without a plant ``site`` is that of the machines. ``price`` is per MWh in its currency, ``carbon`` in gCO2/kWh, both
+    ``of_jobs`` is the part of the machines' power that jobs answer for. Without a plant ``site`` is the machines'.
+    ``price`` is per MWh in its currency, ``carbon`` in gCO2/kWh, both
     nan where not known.
     """
 
     edges: Floats
     it: Floats
+    of_jobs: Floats
     hvac: Floats
     site: Floats
     price: Floats
@@ -44,14 +46,19 @@ class SitePower:
         return float(np.dot(getattr(self, name), np.diff(self.edges))) / KWH
 
     @property
-    def cost(self) -> float:
-        """What the site's energy costs."""
-        return float(np.dot(self.site * self.price, np.diff(self.edges))) / KWH / 1000
+    def site_of_jobs(self) -> Floats:
+        """What of the site's power the jobs answer for: as much of it as of the machines'."""
+        share = np.divide(self.of_jobs, self.it, out=np.zeros_like(self.it), where=self.it > 0)
+        result: Floats = self.site * share
+        return result
 
-    @property
-    def emitted(self) -> float:
-        """What generating the site's energy emits, kg of CO2 equivalent."""
-        return float(np.dot(self.site * self.carbon, np.diff(self.edges))) / KWH / 1000
+    def means(self, edges: Floats, watts: Floats) -> Floats:
+        """Return the mean of ``watts``, one of this site's powers, between neighbours of other ``edges`` (s)."""
+        return step_means(self.edges, watts, edges)
+
+    def bill(self, watts: Floats, rate: Floats) -> float:
+        """Return what ``watts`` (W) cost or emit at ``price`` (then in its currency) or ``carbon`` (then in kg)."""
+        return float(np.dot(watts * rate, np.diff(self.edges))) / KWH / 1000
 
 
 class Site:
@@ -81,6 +88,11 @@ class Site:
             return self.weather.unix_start
         return next((signal.start for signal in (self.price, self.carbon) if signal is not None), 0.0)
 
+    @property
+    def cools(self) -> bool:
+        """Whether a plant is attached."""
+        return self._plant is not None
+
     def power(self, machines: ItPower) -> SitePower:
         """Return the site's power while the machines draw what they draw.
 
@@ -89,13 +101,13 @@ class Site:
         first, last = float(machines.time[0]), float(machines.time[-1])
         edges = np.append(np.arange(first, last, STEP), last)
         edges = np.array([first, first + STEP]) if len(edges) < 2 else edges
-        it = machines.means(edges)
+        it, of_jobs = machines.means(edges), machines.means(edges, machines.of_jobs)
         hvac, others = self._cooling(it, machines.maximum, edges)
         middles = self.origin + (edges[:-1] + edges[1:]) / 2
         unknown = np.full(len(it), np.nan)
         price = unknown if self.price is None else self.price.at(middles)
         carbon = unknown if self.carbon is None else self.carbon.at(middles)
-        return SitePower(edges, it, hvac, it + hvac + others, price, carbon)
+        return SitePower(edges, it, of_jobs, hvac, it + hvac + others, price, carbon)
 
     def _cooling(self, it: Floats, maximum: float, edges: Floats) -> tuple[Floats, Floats]:
         """Return what cools, and what else the building draws (lights), W over each step."""

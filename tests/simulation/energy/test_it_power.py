@@ -31,6 +31,7 @@ def test_two_jobs_on_a_machine_of_processors() -> None:
     assert power.time.tolist() == [0, 10, 20, 70, 110]
     assert power.watts == pytest.approx([idle, half, full, half])
     assert power.peak == pytest.approx(full)
+    assert power.of_jobs == pytest.approx([0, full / 2, full, full / 2])
     assert power.job_energy == pytest.approx([100 * full / 2, 50 * full / 2, 0])
     assert power.means(np.array([0.0, 40.0, 110.0, 150.0])) == pytest.approx(
         [(10 * idle + 10 * half + 20 * full) / 40, (30 * full + 40 * half) / 70, 0]
@@ -58,6 +59,8 @@ def test_energy_is_conserved(both: tuple[pd.DataFrame, pd.DataFrame], limit: flo
     assert power.job_energy.sum() + power.idle_energy == pytest.approx(power.energy, rel=1e-9)
     edges = np.linspace(power.time[0], power.time[-1] + 1, 50)
     assert (power.means(edges) * np.diff(edges)).sum() == pytest.approx(power.energy, rel=1e-9)
+    of_jobs = (power.means(edges, power.of_jobs) * np.diff(edges)).sum()
+    assert of_jobs == pytest.approx(power.job_energy.sum(), rel=1e-9, abs=1e-6)
     assert (power.job_energy >= 0).all()
 
 

@@ -35,7 +35,7 @@ def _signal(folder: Path, name: str, values: list[float]) -> GridSignal:
 
 def _machines(watts: list[float], each: float = 3600.0) -> ItPower:
     time = each * np.arange(len(watts) + 1)
-    return ItPower(time, np.array(watts), np.zeros(0), 0.0, 2e6)
+    return ItPower(time, np.array(watts), np.array(watts) / 2, np.zeros(0), 0.0, 2e6)
 
 
 def test_money_and_carbon_follow_the_hours(tmp_path: Path) -> None:
@@ -43,15 +43,16 @@ def test_money_and_carbon_follow_the_hours(tmp_path: Path) -> None:
     carbon = _signal(tmp_path, "Carbon Intensity", [400.0, 0.0, 100.0])
     power = Site(price=price, carbon=carbon, origin=_START).power(_machines([1e6, 2e6, 0.5e6]))
     assert power.energy("site") == power.energy("it") == pytest.approx(3500)
-    assert power.cost == pytest.approx(100 - 100 + 5)
-    assert power.emitted == pytest.approx(400 + 0 + 50)
+    assert power.bill(power.site, power.price) == pytest.approx(100 - 100 + 5)
+    assert power.bill(power.site, power.carbon) == pytest.approx(400 + 0 + 50)
+    assert power.bill(power.site_of_jobs, power.carbon) == pytest.approx((400 + 0 + 50) / 2)
 
 
 def test_a_last_step_that_is_not_whole_counts_for_its_length(tmp_path: Path) -> None:
     power = Site(origin=_START).power(_machines([1e6, 3e6], each=1000.0))
     assert power.edges.tolist() == [0, 900, 1800, 2000]
     assert power.energy("it") == pytest.approx(4e9 / KWH)
-    assert np.isnan(power.cost)
+    assert np.isnan(power.bill(power.site, power.price))
 
 
 def test_cooling_grows_with_the_machine_and_with_the_heat_outdoors(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_cooling_grows_with_the_machine_and_with_the_heat_outdoors(tmp_path: Pat
     winter = Site(weather, origin=_START).power(machines)
     assert winter.energy("hvac") > 0
     assert winter.energy("site") > winter.energy("it") + winter.energy("hvac")  # lights
-    larger = ItPower(machines.time, 3 * machines.watts, np.zeros(0), 0.0, 3 * machines.maximum)
+    larger = ItPower(machines.time, 3 * machines.watts, machines.of_jobs, np.zeros(0), 0.0, 3 * machines.maximum)
     assert Site(weather, origin=_START).power(larger).energy("hvac") == pytest.approx(3 * winter.energy("hvac"))
     summer = Site(weather, origin=_START + 200 * 86400).power(machines)
     assert summer.energy("hvac") > 1.1 * winter.energy("hvac")

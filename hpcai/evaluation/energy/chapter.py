@@ -1,0 +1,119 @@
+"""What the report says about the energy of one log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from hpcai.evaluation.config import Entry, EvaluationConfig
+from hpcai.evaluation.energy import figures, tables
+from hpcai.evaluation.energy.measures import powers
+from hpcai.evaluation.figures import MOST_DRAWN, Figure
+from hpcai.evaluation.humanise import percent
+from hpcai.evaluation.inputs import Input
+from hpcai.evaluation.ranking import Floats, Ranking
+from hpcai.evaluation.tables import Means, Table
+from hpcai.evaluation.windows import Window, overlap
+from hpcai.simulation.energy.it_power import ItPower, energy_by
+from hpcai.simulation.energy.site import KWH, Site, SitePower
+
+Schedules = Callable[[Entry, Window], pd.DataFrame]
+
+
+class EnergyChapter:
+    """Tables and figures; ``entries`` are in the order in which they are drawn, ``compared`` those told apart."""
+
+    def __init__(
+        self,
+        source: Input,
+        site: Site,
+        config: EvaluationConfig,
+        ranking: Ranking,
+        metrics: pd.DataFrame,
+        means: Means,
+        entries: list[Entry],
+        compared: list[Entry],
+        typical: Window,
+        schedules: Schedules,
+    ) -> None:
+        """Gather the results of one log; ``metrics`` are its rows only, ``schedules`` reads a finished replay."""
+        self._source, self._site, self._config, self._ranking = source, site, config, ranking
+        self._metrics, self._means, self._entries, self._compared = metrics, means, entries, compared
+        self._typical, self._schedules = typical, schedules
+
+    @property
+    def table(self) -> Table:
+        """Means over the windows."""
+        return tables.energy_table(self._means, self._ranking)
+
+    @property
+    def ratios(self) -> Table | None:
+        """Ratios to the baseline with intervals; None for one window, which gives none."""
+        if len(self._source.windows) < 2:
+            return None
+        units = {}
+        for metric in tables.COMPARED:
+            values = {entry: self._values(entry, metric) for entry in self._means}
+            if all(len(of_entry) == len(self._source.windows) for of_entry in values.values()):
+                units[metric] = values
+        block = overlap(self._source.windows)
+        return tables.ratio_table(
+            tables.Compared(units, self._ranking, block, self._config.resamples, self._config.seed)
+        )
+
+    def _values(self, entry: Entry, metric: str) -> Floats:
+        chosen = (
+            (self._metrics["policy"] == entry.name)
+            & (self._metrics["backfill"] == entry.backfill)
+            & (self._metrics["metric"] == metric)
+        )
+        values: Floats = self._metrics.loc[chosen, "value"].to_numpy(np.float64)
+        return values
+
+    @cached_property
+    def tenants(self) -> Table | None:
+        """The tenants that used most energy: under the compared policies and those that change what jobs draw."""
+        limiting = [e for e in self._entries if e.response.power_limit < 1 or e.response.power_budget is not None]
+        shown = list(dict.fromkeys([*self._compared, *limiting]))
+        return tables.tenant_table({entry: self._by_tenant(entry) for entry in shown})
+
+    def _by_tenant(self, entry: Entry) -> pd.Series[float]:
+        """Return the energy (kWh) of each tenant over all windows."""
+        parts = []
+        for window in self._source.windows:
+            jobs = self._source.window_jobs(window)
+            machines = self._machines(entry, window)[0]
+            parts.append(energy_by(jobs, machines.job_energy / KWH, "tenant"))
+        return pd.concat(parts).groupby(level=0).sum()
+
+    def _machines(self, entry: Entry, window: Window) -> tuple[ItPower, SitePower]:
+        schedule, jobs = self._schedules(entry, window), self._source.window_jobs(window)
+        return powers(schedule, jobs, self._source.machine, self._site, self._config.seed, self._config.warmup)
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """The figures by name."""
+        drawn = {entry: self._machines(entry, self._typical) for entry in self._entries[:MOST_DRAWN]}
+        return {
+            "power": figures.power_over_time(drawn, self._site),
+            "energy": figures.by_policy(self._means, [row.entry for row in self._ranking.rows]),
+        }
+
+    @property
+    def made_of(self) -> str:
+        """What the site is made of, in words."""
+        site = self._site
+        parts = []
+        if site.weather is not None:
+            place = f", {site.weather.location}" if site.weather.location else ""
+            parts.append(f"weather {site.weather.name}{place}, cooled by the fast plant under its own controller")
+        signals = [signal for signal in (site.price, site.carbon) if signal is not None]
+        parts += [f"{signal.kind} {signal.name} in {signal.unit}" for signal in signals]
+        recorded = float(self._source.jobs["power"].notna().mean())
+        parts.append(
+            f"power of jobs as recorded for {percent(recorded)} of them" if recorded else "power of jobs drawn"
+        )
+        return "; ".join(parts)
