@@ -27,7 +27,6 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Quadratic = tuple[Number, Number, Number]
-Triple = Quadratic
 Cubic = tuple[Number, Number, Number, Number]
 
 
@@ -165,7 +164,7 @@ class Tower(_Part):
     free: Annotated[float, Field(ge=0, lt=1)] = 0.125  # share of the lowest speed's capacity without the fan
     polynomial: Cubic = (-0.00931516301535329, 0.0512333965844443, -0.0838364671381841, 1.04191823356909)
     lowest: Number = 10.0  # °C, setpoint never below; else it follows the wet bulb
-    cycling: Triple = (30.0, 0.0, 0.0)  # logit of the share of time the fan works: constant, per °C of wet bulb, per K
+    free_drop: NonNegative = 0.0  # K, see ``plant.hunt``; 0 stands for a tower that does not hunt
     loop_capacity: NonNegative = 0.0  # J/K of the condenser water
     heater: NonNegative = 0.0  # W/K of the basin below `heater_below` while no water runs
     heater_below: Number = 4.5  # °C

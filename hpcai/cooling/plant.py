@@ -7,7 +7,7 @@ lost.
 
 from __future__ import annotations
 
-from math import exp, inf, isnan
+from math import inf, isnan
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -75,20 +75,39 @@ def reject(w: np.void, heat: float, loop: float, wet_bulb: float, dt: float) -> 
     The condenser water has a capacity: while it is colder than the tower could make it, it takes the heat itself and
     bypasses the tower, for a part of the step or all of it; when it is warmer the tower takes its surplus at once.
     """
-    flows = (w["tower_design_flow"] / w["pumps_condenser_flow"], w["tower_slowest"], w["tower_free"])
+    flow = w["pumps_condenser_flow"]
+    flows = (w["tower_design_flow"] / flow, w["tower_slowest"], w["tower_free"])
     curve = (w["tower_polynomial_0"], w["tower_polynomial_1"], w["tower_polynomial_2"], w["tower_polynomial_3"])
     wanted = max(w["tower_lowest"], wet_bulb)
-    cold, fan = tower(heat, wet_bulb, wanted, w["pumps_condenser_flow"], w["tower_design_power"], flows, curve)
+    cold, fan = tower(heat, wet_bulb, wanted, flow, w["tower_design_power"], flows, curve)
+    if cold > wanted and w["tower_free_drop"] > 0:
+        return hunt(w, heat, loop, wanted, cold, fan, dt)
     missing = w["tower_loop_capacity"] * (cold - loop)
     if missing >= heat * dt:
         end = loop + heat * dt / w["tower_loop_capacity"]
         return 0.0, 0.0, 0.5 * (loop + end), end
-    if cold > wanted:  # EnergyPlus lets the fan cycle where it cannot reach the wet bulb, see Tower.cycling
-        logit = w["tower_cycling_0"] + w["tower_cycling_1"] * wet_bulb
-        logit += w["tower_cycling_2"] * heat / (w["pumps_condenser_flow"] * WATER_CP)
-        fan /= 1.0 + exp(-logit)
     on = 1.0 - max(0.0, missing) / (heat * dt)
     return fan * on, heat - missing / dt, cold if on >= 1.0 else on * cold + (1.0 - on) * 0.5 * (loop + cold), cold
+
+
+@jit
+def hunt(
+    w: np.void, heat: float, loop: float, wanted: float, cold: float, fan: float, dt: float
+) -> tuple[float, float, float, float]:
+    """Return what ``reject`` does, for a tower that hunts for a setpoint it cannot reach, as EnergyPlus 25.2 has it.
+
+    The setpoint is the wet bulb. Water that comes back below it bypasses the tower; water that comes back nearer to it
+    than the approach falls by ``free_drop`` in free convection, the fan off; only warmer water makes the fan work.
+    """
+    capacity = w["tower_loop_capacity"]
+    back = loop + heat / (w["pumps_condenser_flow"] * WATER_CP)
+    if back <= wanted:
+        end = loop + heat * dt / capacity
+        return 0.0, 0.0, 0.5 * (loop + end), end
+    if back <= cold:
+        end = loop - w["tower_free_drop"]
+        return 0.0, heat + capacity * w["tower_free_drop"] / dt, 0.5 * (loop + end), end
+    return fan, heat - capacity * (cold - loop) / dt, cold, cold
 
 
 @jit
