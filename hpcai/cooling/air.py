@@ -13,6 +13,7 @@ VAPORISATION: Final = 2.501e6 + VAPOUR_CP * 18.0  # J/kg: enthalpy of vapour at 
 GAS_CONSTANT: Final = 287.042  # J/(kg K), dry air, ibid.
 MOLAR_RATIO: Final = 0.621945  # of water to dry air, ibid.
 KELVIN: Final = 273.15
+STANDARD_DENSITY: Final = 1.2  # kg/m3, at which fans are rated
 
 
 @jit

@@ -15,14 +15,15 @@ def own_supply(zone: float, need: float, flow: float, cp: float, low: float, hig
 
 
 @jit
-def own_airflow(zone: float, entering: float, need: float, design_flow: float, cp: float, low: float) -> float:
-    """Return the supply air (kg/s) that takes ``need`` (W) out of the zone when it enters at ``entering`` (°C).
+def own_airflow(wanted: float, entering: float, need: float, design_flow: float, cp: float, low: float) -> float:
+    """Return the supply air (kg/s) that takes ``need`` (W) out of a zone at ``wanted`` when it enters at ``entering``.
 
-    EnergyPlus Engineering Reference, "AirTerminal:SingleDuct:VAV:NoReheat": m = Q / (cp (T_zone - T_entering)), no less
-    than the share ``low`` of the design flow and no more than that.
+    EnergyPlus Engineering Reference, "AirTerminal:SingleDuct:VAV:NoReheat": m = Q / (cp (T_zone - T_entering)), °C, no
+    less than the share ``low`` of the design flow and no more than that; there the zone's temperature is that at the
+    end of the step, near the one wanted.
     """
     if need <= 0:
         return low * design_flow
-    if zone - entering < 0.01:
+    if wanted - entering < 0.01:
         return design_flow
-    return min(design_flow, max(low * design_flow, need / (cp * (zone - entering))))
+    return min(design_flow, max(low * design_flow, need / (cp * (wanted - entering))))

@@ -51,8 +51,8 @@ class Machines(_Part):
 class Fan(_Part):
     """See ``fan.fan_power``."""
 
-    design_flow: Positive  # m3/s
-    design_power: Positive  # W
+    design_flow: Positive  # kg/s
+    design_power: Positive  # W, with air of 1.2 kg/m3
     heat_share: Share = 1.0  # of its power that warms the air
     polynomial: Cubic = (0.0, 0.0, 0.0, 1.0)
 

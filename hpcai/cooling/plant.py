@@ -172,7 +172,7 @@ def step(
         setpoints: (len(SETPOINTS),), nan for what the plant decides.
         load: (2,) of each side's machines, 0..1.
         weather: (len(WEATHER),) of the step.
-        density: of the air that fans and design flows count with, kg/m3.
+        density: of the air that the fans blow, kg/m3.
         dt: s.
         readings: (len(READINGS),), written.
         ledger: (len(LEDGER),), written.
@@ -183,8 +183,8 @@ def step(
     water = w["chiller_water"] if isnan(setpoints[10]) else setpoints[10]
     economizer = 1.0 if isnan(setpoints[11]) else setpoints[11]
     of_east, of_west = setpoints[0:5], setpoints[5:10]
-    supply_e, flow_e = decide(east, state[0], of_east, load[0], out, density, heat_capacity(state[0, HUMIDITY]))
-    supply_w, flow_w = decide(west, state[1], of_west, load[1], out, density, heat_capacity(state[1, HUMIDITY]))
+    supply_e, flow_e = decide(east, state[0], of_east, load[0], out, heat_capacity(state[0, HUMIDITY]))
+    supply_w, flow_w = decide(west, state[1], of_west, load[1], out, heat_capacity(state[1, HUMIDITY]))
     stages_e = stages_of(of_east, supply_e, economizer, water, inf)
     stages_w = stages_of(of_west, supply_w, economizer, water, inf)
     e = step_side(east, state[0], load[0], flow_e, stages_e, out, density, dt)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.cooling.air import heat_capacity
+from hpcai.cooling.air import STANDARD_DENSITY, heat_capacity
 from hpcai.cooling.control import own_airflow, own_supply
 from hpcai.cooling.fan import fan_power
 from hpcai.cooling.handler import Air, Handled, Outdoor, Stages, handle
@@ -93,11 +93,9 @@ def plenum_contact(s: np.void, flow: float, cp: float) -> float:
 
 
 @jit
-def decide(
-    s: np.void, state: Floats, setpoints: Floats, load: float, out: Outdoor, density: float, cp: float
-) -> tuple[float, float]:
+def decide(s: np.void, state: Floats, setpoints: Floats, load: float, out: Outdoor, cp: float) -> tuple[float, float]:
     """Return supply temperature (°C) and airflow (kg/s) of a side: its setpoints, or its own control where nan."""
-    zone, design = state[ZONE], s["fan_design_flow"] * density
+    zone, design = state[ZONE], s["fan_design_flow"]
     mixed = s["machines_recirculation"]
     need = (
         machines_at(s, load, (1 - mixed) * state[SUPPLY] + mixed * zone)
@@ -112,7 +110,7 @@ def decide(
         supply = own_supply(zone, need, flow, cp, s["control_supply_low"], s["control_supply_high"])
     if isnan(setpoints[4]):
         entering = supply + plenum_contact(s, flow, cp) * (state[FLOOR] - supply)
-        flow = own_airflow(zone, entering, need, design, cp, s["control_airflow_low"])
+        flow = own_airflow(s["control_zone"], entering, need, design, cp, s["control_airflow_low"])
     return supply, flow
 
 
@@ -175,10 +173,10 @@ def step_side(
 ) -> SideStep:
     """Return a step of ``dt`` seconds of side ``s`` from ``state`` (len(STATE),), which stays as it is."""
     cp = heat_capacity(state[HUMIDITY])
-    share = flow / (s["fan_design_flow"] * density)
+    share = flow / s["fan_design_flow"]
     fan = fan_power(
         share,
-        s["fan_design_power"],
+        s["fan_design_power"] * STANDARD_DENSITY / density,
         (s["fan_polynomial_0"], s["fan_polynomial_1"], s["fan_polynomial_2"], s["fan_polynomial_3"]),
     )
     fan_heat = s["fan_heat_share"] * fan

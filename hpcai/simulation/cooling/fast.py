@@ -121,7 +121,7 @@ class FastPlant:
         if not 0 <= start < self.steps:
             raise InputError(f"start {start}: expected a step of the weather, 0 to {self.steps - 1}")
         self.now = start
-        flows = [side.fan.design_flow * self._density for side in (self.parameters.east, self.parameters.west)]
+        flows = [side.fan.design_flow for side in (self.parameters.east, self.parameters.west)]
         self.state = np.array([*([23.0, 20.0, 0.007, flow, 16.0] for flow in flows), [20.0, 0, 0, 0, 0]])
         readings = np.empty((SETTLING, len(READINGS)))
         still = np.repeat(self.weather[start : start + 1], SETTLING, axis=0)
