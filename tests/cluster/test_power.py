@@ -23,11 +23,30 @@ def test_a_machine_draws_what_its_groups_say_behind_their_power_supplies() -> No
 
 
 def test_what_a_group_leaves_out_comes_from_the_figures() -> None:
-    group = NodeGroup(name="a", count=2, cpus=64, memory_gib=512, gpus=4, gpu_kind="NVIDIA A100-SXM4-80GB", nics=2)
-    model = power_model(Machine(name="m", groups=(group,)))
-    assert model.idle * EFFICIENCY == pytest.approx(2 * (90 + 104 + 2 * 20 + 4 * 62))
-    assert model.maximum * EFFICIENCY == pytest.approx(2 * (280 + 104 + 2 * 20 + 4 * 400))
+    gpus = NodeGroup(name="a", count=2, cpus=64, memory_gib=512, gpus=4, gpu_kind="NVIDIA A100-SXM4-80GB", nics=2)
+    model = power_model(Machine(name="m", groups=(gpus,)))
+    assert model.idle * EFFICIENCY == pytest.approx(2 * 4 * (119 + 62))
+    assert model.maximum * EFFICIENCY == pytest.approx(2 * 4 * (209 + 400))
+    plain = NodeGroup(name="b", count=3, cpus=128, memory_gib=512, sockets=2)
+    model = power_model(Machine(name="m", groups=(plain,)))
+    assert model.idle * EFFICIENCY == pytest.approx(3 * (2 * 90 + 104 + 20))
+    assert model.maximum * EFFICIENCY == pytest.approx(3 * (2 * 280 + 104 + 20))
     assert figures().gpu("unheard of") == figures().gpus["other"]
+
+
+def test_a_server_of_eight_a100_draws_what_acme_measured() -> None:
+    """Idle 1,512 W; a GPU of Seren 168.6 W in the mean; a server of either cluster 2,930 W."""
+    group = NodeGroup(name="a", count=1, cpus=128, memory_gib=1024, sockets=2, gpus=8, gpu_kind="A100")
+    model = power_model(Machine(name="seren", groups=(group,)))
+    assert model.idle == pytest.approx(1512, rel=0.03)
+    names = [str(i) for i in range(50_000)]
+    in_use = 0.69
+    gpu, cpu = (drawn_use(names, part, 0).mean() for part in ("gpu", "cpu"))
+    unit = model.groups[0]
+    mean = model.idle + in_use * (8 * unit.gpu_dynamic * gpu + 128 * unit.cpu_dynamic * cpu)
+    gpus = mean * EFFICIENCY - 8 * 119 - in_use * 128 * unit.cpu_dynamic * EFFICIENCY * cpu
+    assert gpus == pytest.approx(8 * 168.6, rel=0.04)
+    assert 2300 < mean < 2930
 
 
 def test_processors_are_parts_of_nodes_or_stand_for_gpus() -> None:

@@ -36,6 +36,13 @@ class NodeFigures(_Figures):
     socket_cores: Annotated[int, Field(gt=0)]
 
 
+class GpuNodeFigures(_Figures):
+    """A node with GPUs, without these, by how many it has."""
+
+    idle_per_gpu: Watts
+    max_per_gpu: Watts
+
+
 class Quantiles(_Figures):
     """How hard the parts of jobs work: evenly spaced quantiles of the share of the dynamic power."""
 
@@ -64,6 +71,7 @@ class Figures(_Figures):
 
     gpus: dict[str, GpuFigures]
     node: NodeFigures
+    gpu_node: GpuNodeFigures
     psu_efficiency: Annotated[float, Field(gt=0, le=1)]
     quantiles: Quantiles
     curves: dict[str, Curve]

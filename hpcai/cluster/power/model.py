@@ -81,11 +81,21 @@ def power_model(machine: Machine, *, of_gpus: bool = False) -> PowerModel:
     return PowerModel((UnitPower("processors", "", 0, machine.total_cpus, 0.0, 0.0, idle, dynamic),))
 
 
-def _of_group(group: NodeGroup) -> UnitPower:
-    known, node, efficiency = figures().gpu(group.gpu_kind), figures().node, figures().psu_efficiency
+def _bare_node(group: NodeGroup) -> tuple[float, float]:
+    """Return what a node draws without its GPUs, idle and at most, where the machine does not say (W)."""
+    if group.gpus:
+        with_gpus = figures().gpu_node
+        return with_gpus.idle_per_gpu * group.gpus, with_gpus.max_per_gpu * group.gpus
+    node = figures().node
     fixed = node.base + node.nic * group.nics
-    node_idle = group.node_idle_w or node.socket_idle * group.sockets + fixed
-    node_max = max(group.node_max_w or node.socket_max * group.sockets + fixed, node_idle)
+    return node.socket_idle * group.sockets + fixed, node.socket_max * group.sockets + fixed
+
+
+def _of_group(group: NodeGroup) -> UnitPower:
+    known, efficiency = figures().gpu(group.gpu_kind), figures().psu_efficiency
+    idle, most = _bare_node(group)
+    node_idle = group.node_idle_w or idle
+    node_max = max(group.node_max_w or most, node_idle)
     gpu_idle = group.gpu_idle_w or known.idle
     gpu_max = max(group.gpu_max_w or known.max, gpu_idle)
     on_gpus = group.gpus > 0

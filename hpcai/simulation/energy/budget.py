@@ -1,14 +1,13 @@
 """A power budget kept by the scheduler: a job that starts when power is scarce gets a limit on its GPUs.
 
-When a job starts, the power of the machines is known, that of the job is taken as known, and its GPUs get the highest
-limit under which all stay within the budget, but none below the least that drivers accept: then the budget is exceeded,
-as it is by processors, which are not limited. A job keeps its limit, and what it believes of its run time is not
-corrected: the scheduler's estimates stay those of the unlimited job.
+Every GPU has its share of what the budget leaves above idle. A job that starts may have the shares of its own GPUs and
+what the running jobs leave of theirs, but not those of the free GPUs: these are kept for whoever takes them. It gets
+the highest limit within that, none below the least that drivers accept, and keeps it to its end. So the budget holds as
+long as jobs draw their shares. It can be exceeded when frugal jobs, whose shares others had taken, make room for hungry
+ones, by processors, which are not limited, and where the least limit is too high for it.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +74,8 @@ class _Budgeted(JobFlow):
         gpus = jobs["gpus"].to_numpy(np.float64)
         self._power = drawn.model.idle
         self._budget = budget * drawn.model.maximum
+        self._gpus, self._free = gpus, float(sum(group.gpus for group in drawn.model.groups))
+        self._fair = max(self._budget - self._power, 0.0) / max(self._free, 1.0)  # W of each GPU
         self._gpu, self._cpu = drawn.power.gpu_dynamic.copy(), drawn.power.cpu_dynamic.copy()
         self._full = gpus * (where @ np.array([group.gpu_dynamic for group in drawn.model.groups]))
         self._floor = where @ np.array([group.gpu_floor for group in drawn.model.groups])
@@ -83,7 +84,8 @@ class _Budgeted(JobFlow):
         super().__init__(env, state, on_start=self._start, on_end=self._finish)
 
     def _start(self, j: int) -> None:
-        """Give job ``j``, which starts now, the highest limit within the budget."""
+        """Give job ``j``, which starts now, the highest limit that is within what it may have."""
+        self._free -= self._gpus[j]
         share = self._share(j)
         if share < 1:
             speed = float(speed_under(np.array([share]), self._kind[j])[0])
@@ -99,9 +101,11 @@ class _Budgeted(JobFlow):
         """Return the share of its GPUs' dynamic power that job ``j`` may have."""
         if self._gpu[j] <= 0:
             return 1.0
-        room = (self._budget - self._power - self._cpu[j]) / self._gpu[j]
+        kept = self._fair * max(self._free, 0.0)
+        room = (self._budget - self._power - kept - self._cpu[j]) / self._gpu[j]
         least = self._full[j] * max(LOWEST - self._floor[j], 0.0) / (1 - self._floor[j]) / self._gpu[j]
         return float(min(max(room, least, 1e-3), 1.0))
 
-    def _finish(self, j: Any) -> None:
+    def _finish(self, j: int) -> None:
+        self._free += self._gpus[j]
         self._power -= self._gpu[j] + self._cpu[j]

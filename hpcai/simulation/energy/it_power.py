@@ -78,14 +78,15 @@ def placement(jobs: pd.DataFrame, machine: Machine, nodes: pd.Series[str] | None
     """
     if not machine.by_node or len(machine.groups) == 1:
         return np.ones((len(jobs), 1))
-    size = np.array([group.count * (group.gpus or group.cpus) for group in machine.groups], dtype=np.float64)
     groups = demand(jobs, machine).groups
-    allowed = (groups[:, None] >> np.arange(len(size))) & 1
-    where: Floats = allowed * size
+    allowed = (groups[:, None] >> np.arange(len(machine.groups))) & 1
+    gpus = np.array([float(group.count * group.gpus) for group in machine.groups])
+    cpus = np.array([float(group.count * group.cpus) for group in machine.groups])
+    where: Floats = allowed.astype(np.float64) * np.where(jobs["gpus"].to_numpy()[:, None] > 0, gpus, cpus)
     of_node = node_capacity(machine)[3]
     for i, taken in enumerate([] if nodes is None else nodes.to_numpy(object)):
         if taken:
-            where[i] = np.bincount(of_node[np.array(taken.split(","), dtype=np.int64)], minlength=len(size))
+            where[i] = np.bincount(of_node[np.array(taken.split(","), dtype=np.int64)], minlength=len(machine.groups))
     shares: Floats = where / np.maximum(where.sum(axis=1, keepdims=True), 1e-300)
     return shares
 

@@ -71,6 +71,11 @@ def test_a_job_draws_what_the_nodes_it_ran_on_draw() -> None:
     assert where == pytest.approx(np.array([[1, 0], [0.5, 0.5], [1024 / 1536, 512 / 1536], [0, 1]]))
 
 
+def test_where_a_job_without_gpus_may_run_goes_by_processors() -> None:
+    where = placement(_jobs(1, processors=[4]), load_machine("mn-1"))
+    assert where == pytest.approx(np.array([[128 * 16, 64 * 36]]) / (128 * 16 + 64 * 36))
+
+
 def test_energy_of_tenants_is_that_of_their_jobs() -> None:
     jobs = _jobs(3, tenant=pd.Categorical(["a", "", "a"]))
     assert energy_by(jobs, np.array([1.0, 2.0, 4.0]), "tenant").to_dict() == {"a": 5.0}
