@@ -44,10 +44,7 @@ def _fixed(config: ControllerConfig) -> Controller:
 
 
 def _pid(config: ControllerConfig) -> Controller:
-    try:
-        return Pid(**config.settings)
-    except TypeError as error:
-        raise InputError(f"pid settings {config.settings}: {error}") from error
+    return Pid(**config.settings)
 
 
 def _rules(config: ControllerConfig) -> Controller:

@@ -15,7 +15,10 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import nn
 
+from hpcai.cooling.action import Actions
+from hpcai.cooling.controllers.controller import named
 from hpcai.cooling.controllers.learned import PolicyMeta, PolicyNetwork
+from hpcai.cooling.interface import Floats
 from hpcai.learning.clock import Clock
 from hpcai.learning.cooling.config import CoolingTraining, Learner
 
@@ -34,6 +37,29 @@ def make_env(config: CoolingTraining, days: str) -> DummyVecEnv:
 
 def make_agent(config: CoolingTraining, env: VecEnv) -> BaseAlgorithm:
     """Return the agent that a configuration names, untrained."""
+    agent = _made(config, env)
+    if config.begin:
+        aim(agent, Actions(config.actions).action(named(config.begin)))
+    return agent
+
+
+def aim(agent: BaseAlgorithm, action: Floats) -> None:
+    """Let an untrained actor tell about ``action`` (size,) whatever it sees; where this is nan, the middle."""
+    policy: Any = agent.policy
+    actors = [policy] if isinstance(agent, PPO) else [policy.actor]
+    actors += [policy.actor_target] if isinstance(agent, TD3) else []  # DDPG is one, too
+    wanted = np.clip(np.nan_to_num(action), -0.95, 0.95)
+    bias = torch.as_tensor(wanted if isinstance(agent, PPO) else np.arctanh(wanted), dtype=torch.float32)
+    for actor in actors:
+        last = [
+            layer for layer in actor.modules() if isinstance(layer, nn.Linear) and layer.out_features == bias.numel()
+        ]
+        with torch.no_grad():
+            last[0].weight.mul_(0.1)
+            last[0].bias.copy_(bias)
+
+
+def _made(config: CoolingTraining, env: VecEnv) -> BaseAlgorithm:
     learner = config.learner
     shared: dict[str, Any] = {
         "policy_kwargs": {"net_arch": list(learner.hidden), "activation_fn": nn.ReLU},

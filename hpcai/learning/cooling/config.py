@@ -55,6 +55,7 @@ class CoolingTraining(BaseModel):
     reward: CoolingReward = CoolingReward()
     episode_days: Annotated[int, Field(ge=1)] = 4
     learner: Learner = Learner()
+    begin: dict[str, float] = {}  # setpoints by name that an agent tells before it has learned anything
     logs: Annotated[tuple[Source, ...], BeforeValidator(one_or_many)] = ()  # of td3-bc: records to learn from
     behaviour: Annotated[float, Field(gt=0)] = 2.5  # alpha of TD3+BC
     days: Literal["train", "all"] = "train"  # all: the test is on another weather
