@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, cast
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, cast
 
 import numpy as np
 import yaml
@@ -29,14 +29,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Quadratic = tuple[Number, Number, Number]
 Cubic = tuple[Number, Number, Number, Number]
 
+LIQUID: Final = "liquid"  # the preset of hpcai.cooling.liquid
 
-class _Part(BaseModel):
+
+class Part(BaseModel):
     """Base of the parts: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Machines(_Part):
+class Machines(Part):
     """See ``machines.machines_power``."""
 
     design_power: Positive  # W, processors and fans at full load
@@ -48,7 +50,7 @@ class Machines(_Part):
     recirculation: Share = 0.1  # share of the air at the inlets that comes from the zone
 
 
-class Fan(_Part):
+class Fan(Part):
     """See ``fan.fan_power``."""
 
     design_flow: Positive  # kg/s
@@ -57,7 +59,7 @@ class Fan(_Part):
     polynomial: Cubic = (0.0, 0.0, 0.0, 1.0)
 
 
-class Economizer(_Part):
+class Economizer(Part):
     """See ``mixing.outdoor_share``."""
 
     least: Share = 0.0  # share of outdoor air
@@ -66,7 +68,7 @@ class Economizer(_Part):
     highest_dew_point: Number = 13.5  # °C
 
 
-class DirectCooler(_Part):
+class DirectCooler(Part):
     """See ``evaporative.direct``; an effectiveness of 0 stands for none."""
 
     effectiveness: Share = 0.0
@@ -75,7 +77,7 @@ class DirectCooler(_Part):
     pump_power: NonNegative = 30.0  # W
 
 
-class IndirectCooler(_Part):
+class IndirectCooler(Part):
     """See ``evaporative.indirect``; effectivenesses of 0 stand for none."""
 
     dry: Share = 0.0
@@ -86,14 +88,14 @@ class IndirectCooler(_Part):
     pump_power: NonNegative = 0.0  # W
 
 
-class Expansion(_Part):
+class Expansion(Part):
     """See ``coil.direct_expansion``; a capacity of 0 stands for none."""
 
     capacity: NonNegative = 0.0  # W
     cop: Positive = 3.0
 
 
-class Coil(_Part):
+class Coil(Part):
     """See ``coil.chilled_water``; a water flow of 0 stands for none."""
 
     conductance: Positive = 19400.0  # W/K of the air side at design flow
@@ -101,7 +103,7 @@ class Coil(_Part):
     effectiveness: Annotated[float, Field(gt=0, le=1)] = 0.85  # of the water side
 
 
-class Zone(_Part):
+class Zone(Part):
     """See ``side.step_side``."""
 
     capacity: Positive  # J/K of the air and what warms with it
@@ -115,7 +117,7 @@ class Zone(_Part):
     lights: NonNegative = 0.0  # W
 
 
-class Control(_Part):
+class Control(Part):
     """The plant's own control of a side, see ``control.own_supply``."""
 
     zone: Number = 23.0  # °C
@@ -125,7 +127,7 @@ class Control(_Part):
     airflow_low: Annotated[float, Field(gt=0, le=1)] = 0.4  # share of design
 
 
-class Side(_Part):
+class Side(Part):
     """A side: its zone, machines and air handler."""
 
     machines: Machines
@@ -139,7 +141,7 @@ class Side(_Part):
     control: Control = Control()
 
 
-class Chiller(_Part):
+class Chiller(Part):
     """See ``chiller.chiller_power``."""
 
     capacity: Positive  # W, nominal
@@ -155,7 +157,7 @@ class Chiller(_Part):
     water: Number = 7.0  # °C, setpoint of its own
 
 
-class Tower(_Part):
+class Tower(Part):
     """See ``tower.tower``."""
 
     design_power: Positive  # W of the fan
@@ -171,7 +173,7 @@ class Tower(_Part):
     free_cooling: Share = 0.0  # effectiveness of a heat exchanger that precools chilled water; 0 stands for none
 
 
-class Pumps(_Part):
+class Pumps(Part):
     """The power of both pumps goes with their flow (EnergyPlus Engineering Reference, "Pumps", linear curve)."""
 
     chilled_power: NonNegative  # W at design flow
@@ -183,7 +185,7 @@ class Pumps(_Part):
     stray: Share = 0.0  # share of time the condenser pump runs for nothing while the economizers mix
 
 
-class PlantParameters(_Part):
+class PlantParameters(Part):
     """A plant of two sides, one chiller and one tower."""
 
     name: str
@@ -255,32 +257,35 @@ class Arrays(NamedTuple):
     water: NDArray[np.void]  # (1,) chiller, tower, pumps
 
 
-def _flat(part: BaseModel) -> Iterator[tuple[str, float]]:
+def flat(part: BaseModel) -> Iterator[tuple[str, float]]:
+    """Yield every number in ``part`` with its name: part_field, or part_field_i of a tuple."""
     for name in type(part).model_fields:
         value = getattr(part, name)
         if isinstance(value, BaseModel):
-            yield from ((f"{name}_{key}", number) for key, number in _flat(value))
+            yield from ((f"{name}_{key}", number) for key, number in flat(value))
         elif isinstance(value, tuple):
             yield from ((f"{name}_{i}", number) for i, number in enumerate(value))
         elif not isinstance(value, str):
             yield name, float(value)
 
 
-def _record(parts: list[dict[str, float]]) -> NDArray[np.void]:
+def as_record(parts: list[dict[str, float]]) -> NDArray[np.void]:
+    """Return ``parts``, numbers by name, as records (len(parts),)."""
     made: NDArray[np.void] = np.array([tuple(part.values()) for part in parts], dtype=[(k, "f8") for k in parts[0]])
     return made
 
 
 def as_arrays(plant: PlantParameters) -> Arrays:
     """Return ``plant`` as arrays."""
-    shared = {f"{name}_{key}": x for name in ("chiller", "tower", "pumps") for key, x in _flat(getattr(plant, name))}
-    return Arrays(_record([dict(_flat(plant.east)), dict(_flat(plant.west))]), _record([shared]))
+    shared = {f"{name}_{key}": x for name in ("chiller", "tower", "pumps") for key, x in flat(getattr(plant, name))}
+    return Arrays(as_record([dict(flat(plant.east)), dict(flat(plant.west))]), as_record([shared]))
 
 
 def preset_names() -> list[str]:
-    """Return the names of the plants that ship with hpcai."""
+    """Return the names of the air-cooled plants that ship with hpcai."""
     folder = resources.files("hpcai.cooling") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    names = {entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    return sorted(names - {LIQUID})
 
 
 def load_plant(source: str | Path, it_curve: str = "stock") -> PlantParameters:
