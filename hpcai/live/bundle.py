@@ -1,7 +1,7 @@
 """A bundle: a policy in one folder, or one .tar, that a live scheduler can trust to be what was exported.
 
 ============  ==================================================================
-policy.onnx   the policy, as a graph of arithmetic and nothing else
+policy.onnx   the policy, as a graph of arithmetic and nothing else; rules need none
 manifest.json what it reads and gives, where it comes from, its limits
 MODEL_CARD.md the same for people
 network.npz   a network's weights for replays; predictor.npz a run-time predictor
@@ -154,7 +154,10 @@ def read_bundle(path: str | Path, digest: str | None = None) -> Bundle:
         raise InputError(f"{where}: cannot be read: {error.strerror or error}") from error
     _check_names(files, where)
     _verify(files, where)
-    bundle = Bundle(str(path), _read_manifest(files, where), files, hashlib.sha256(files[SUMS]).hexdigest())
+    manifest = _read_manifest(files, where)
+    if (POLICY in files) != (manifest.kind != "rules"):
+        raise InputError(f"{where}: {SUMS}: {'lists' if POLICY in files else 'does not list'} {POLICY}")
+    bundle = Bundle(str(path), manifest, files, hashlib.sha256(files[SUMS]).hexdigest())
     if digest is not None and digest != bundle.digest:
         raise InputError(f"{where}: expected digest {digest}, found {bundle.digest}")
     return bundle
@@ -206,7 +209,7 @@ def _verify(files: Mapping[str, bytes], where: str) -> None:
         listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: {SUMS}: not a list of hashes") from error
-    for name in (POLICY, MANIFEST, MODEL_CARD):
+    for name in (MANIFEST, MODEL_CARD):
         if name not in listed:
             raise InputError(f"{where}: {SUMS}: does not list {name}")
     for name in sorted(listed.keys() | (files.keys() - {SUMS})):

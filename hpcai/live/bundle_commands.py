@@ -38,9 +38,13 @@ def verify_command(
     from hpcai.live.bundle import read_bundle
     from hpcai.live.cluster.placement import PlacementPolicy
     from hpcai.live.cluster.preemption import PreemptionPolicy
+    from hpcai.live.cooling.policy import CoolingPolicy
     from hpcai.live.ranking import BundleRanker, make_session
 
-    served = {"scheduling": BundleRanker, "placement": PlacementPolicy, "preemption": PreemptionPolicy}
+    served = {
+        "scheduling": BundleRanker, "placement": PlacementPolicy, "preemption": PreemptionPolicy,
+        "cooling": CoolingPolicy,
+    }  # fmt: skip
     bundle = read_bundle(path, digest)
     served.get(bundle.manifest.domain, make_session)(bundle)
     print(f"{bundle.digest}  {path}")
@@ -49,15 +53,17 @@ def verify_command(
 def print_bundle(bundle: Bundle) -> None:
     """Print a bundle in a screen of text."""
     manifest = bundle.manifest
-    print(f"{bundle.where}: {manifest.name}, a {manifest.kind} of the domain {manifest.domain}")
+    kind = "rules" if manifest.kind == "rules" else f"a {manifest.kind}"
+    print(f"{bundle.where}: {manifest.name}, {kind} of the domain {manifest.domain}")
     print(f"digest    {bundle.digest}")
     print(f"written   {manifest.created} by hpcai {manifest.hpcai}, opset {manifest.opset}")
     for source in manifest.training:
-        print(f"learned   {source.name}, {source.part} part, {source.jobs:,} jobs")
+        jobs = "" if source.jobs is None else f", {source.jobs:,} jobs"
+        print(f"learned   {source.name}, {source.part} part{jobs}")
     for metric in manifest.metrics:
         print(
             f"measured  {metric.trace}, {metric.part}, {metric.windows}: {metric.metric.replace('_', ' ')} "
-            f"{metric.value:.3g}, {metric.ratio:.2f} [{metric.low:.2f}, {metric.high:.2f}] of {metric.rival}"
+            f"{metric.value:.3g}, {metric.told} of {metric.rival}"
         )
     if manifest.search:
         print(f"learned   {manifest.search.training}")

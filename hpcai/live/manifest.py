@@ -6,9 +6,9 @@ who serves a domain knows what to do with them.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA: Final = "hpcai bundle 1"
 OPSET: Final = 18
@@ -53,11 +53,11 @@ class Source(_Part):
     name: str
     sha256: dict[str, str]
     part: str
-    jobs: int
+    jobs: int | None = None  # of a log of jobs
 
 
 class Metric(_Part):
-    """A result on jobs that the policy never saw: a mean over windows, and its ratio to a rival with an interval."""
+    """A result on what the policy never saw: its value and a rival's, their ratio with an interval where it has one."""
 
     trace: str
     part: str
@@ -66,10 +66,18 @@ class Metric(_Part):
     value: float
     rival: str
     rival_value: float
-    ratio: float
-    low: float
-    high: float
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
     intervals: str
+
+    @property
+    def told(self) -> str:
+        """The ratio to the rival, and its interval if known."""
+        if self.ratio is None:
+            return "?"
+        known = self.low is not None and self.high is not None
+        return f"{self.ratio:.2f}" + (f" [{self.low:.2f}, {self.high:.2f}]" if known else "")
 
 
 class Search(_Part):
@@ -92,19 +100,20 @@ class Range(_Part):
 
 
 class Manifest(_Part):
-    """manifest.json of a bundle."""
+    """manifest.json of a bundle. Of the kind rules is what has no graph: ``policy`` says all of it."""
 
     schema_name: Literal["hpcai bundle 1"] = SCHEMA
     domain: Domain
     name: str
-    kind: Literal["formula", "network"]
+    kind: Literal["formula", "network", "rules"]
     created: str  # ISO 8601, UTC
     hpcai: str  # version that wrote it
     opset: int = OPSET
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    policy: dict[str, Any]  # scheduling: as hpcai.scheduling.policy.Policy, its files by their names in the bundle
-    network: dict[str, Any] | None = None  # how a network is asked, as hpcai.scheduling.network.NetworkMeta
+    policy: dict[str, Any]  # scheduling: as hpcai.scheduling.policy.Policy, its files by their names in the bundle;
+    # cooling: as hpcai.live.cooling.policy.Parameters
+    network: dict[str, Any] | None = None  # how a network is asked: NetworkMeta of scheduling, PolicyMeta of cooling
     origin: float | None = None  # Unix time of second 0 where the policy learned; None if the log does not say
     training: tuple[Source, ...] = ()
     search: Search | None = None
@@ -113,3 +122,9 @@ class Manifest(_Part):
     validity: dict[str, Range] = Field(default_factory=dict)
     fallback: str = "fcfs"
     checked: dict[str, float | int | str] = Field(default_factory=dict)  # what the export compared
+
+    @model_validator(mode="after")
+    def _only_cooling_has_rules(self) -> Self:
+        if self.kind == "rules" and self.domain != "cooling":
+            raise ValueError(f"expected formula or network in the domain {self.domain}, found 'rules'")
+        return self

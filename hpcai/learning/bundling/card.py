@@ -35,7 +35,7 @@ def bundle_card(manifest: Manifest) -> str:
         "",
         "| feature | meaning | unit | least | most |",
         "|---|---|---|---|---|",
-        *[_feature(f) for tensor in manifest.inputs for f in tensor.features],
+        *[feature_row(f) for tensor in manifest.inputs for f in tensor.features],
         "",
         "## Limits",
         "",
@@ -81,23 +81,25 @@ def _what(manifest: Manifest) -> list[str]:
 def _results(manifest: Manifest) -> list[str]:
     search = manifest.search
     if search is None:
-        return _metrics(manifest.metrics)
+        return metric_rows(manifest.metrics)
     return [
         f"{search.objective.replace('_', ' ')}: {search.ratio:.3g} times that of {search.rival}, in the geometric mean "
         f"over {search.validation}; the best of the generations looked at, so a little flattering."
     ]
 
 
-def _metrics(metrics: Iterable[Metric]) -> list[str]:
+def metric_rows(metrics: Iterable[Metric]) -> list[str]:
+    """Return results as a table; none if there are none."""
     rows = [
         f"| {m.trace} | {m.part}, {m.windows} | {m.metric.replace('_', ' ')} | {m.value:.3g} | "
-        f"{m.rival_value:.3g} ({m.rival}) | {m.ratio:.2f} [{m.low:.2f}, {m.high:.2f}] |"
+        f"{m.rival_value:.3g} ({m.rival}) | {m.told} |"
         for m in metrics
     ]
     return ["| log | windows | metric | policy | rival | ratio |", "|---|---|---|---|---|---|", *rows] if rows else []
 
 
-def _feature(feature: Feature) -> str:
+def feature_row(feature: Feature) -> str:
+    """Return a feature as a row of a table."""
     least, most = ("" if value is None else f"{value:.6g}" for value in (feature.least, feature.most))
     scaled = f"{feature.meaning}; {feature.scaling}" if feature.scaling != "none" else feature.meaning
     return f"| {feature.name} | {scaled.replace('|', '/')} | {feature.unit} | {least} | {most} |"

@@ -17,10 +17,13 @@ def export_command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="A run folder, an ordering, expr:FORMULA, or NAME.json of hpcai train cluster."
+            metavar="SOURCE",
+            help="A run folder, an ordering, expr:FORMULA, NAME.json of hpcai train cluster, or a controller.yaml.",
         ),
     ],
-    out: Annotated[str, typer.Option(help="Folder to write, or a file that ends in .tar.")] = "policy.hpcai",
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Folder to write, or a file that ends in .tar.")
+    ] = "policy.hpcai",
     trace: Annotated[
         list[str] | None, typer.Option(help="Log to record queues on; a run's own by default, needed for a rule.")
     ] = None,
@@ -54,10 +57,16 @@ def export_command(
 
 
 def _exported(source: str, out: str, given: dict[str, Any], quiet: bool) -> Bundle:
-    """Export the weights of a placement or choice of victims, or else an ordering of a queue."""
+    """Export a controller of cooling, the weights of a placement or choice of victims, or an ordering of a queue."""
+    from hpcai.learning.bundling.cooling import export_cooling, is_cooling
     from hpcai.learning.bundling.export import export_policy
     from hpcai.learning.bundling.weights import export_weights
 
+    if is_cooling(source):
+        others = [key for key in given if key != "evaluation"]
+        if others:
+            raise InputError(f"export {source}: --{others[0]} is for orderings of a queue, not for cooling")
+        return export_cooling(source, out, quiet=quiet, **given)
     weights = source.endswith(".json")
     if weights and given:
         raise InputError(f"export {source}: --{next(iter(given))} is for orderings of a queue, not for weights")

@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from hpcai.cooling.controllers.learned import PolicyNetwork
 from hpcai.live.cluster.weighted import CHOSEN
 from hpcai.live.manifest import OPSET
 from hpcai.scheduling.formula import Formula, operations
@@ -151,6 +152,20 @@ def network_graph(network: Network) -> bytes:
     layers = _Layers(network)
     score = layers.plain() if meta.kind == "mlp" else layers.scoring()
     return layers.graph.model(inputs, {"score": score})
+
+
+def actor_graph(network: PolicyNetwork) -> bytes:
+    """Return a graph in float32 from a scaled ``observation`` (feature,) to ``action`` (action,), -1..1."""
+    graph, meta, value = _Graph(np.float32), network.meta, "observation"
+    for k, (matrix, bias) in enumerate(network.weights):
+        weights = graph.constant(np.ascontiguousarray(matrix.T))
+        value = graph.add("Add", graph.add("MatMul", value, weights), graph.constant(bias))
+        if k < len(network.weights) - 1:
+            value = graph.add("Tanh" if meta.activation == "tanh" else "Relu", value)
+    bounds = (graph.constant(-1.0), graph.constant(1.0))
+    value = graph.add("Tanh", value) if meta.squash == "tanh" else graph.add("Clip", value, *bounds)
+    inputs = [helper.make_tensor_value_info("observation", TensorProto.FLOAT, [len(meta.observed)])]
+    return graph.model(inputs, {"action": value})
 
 
 class _Layers:
