@@ -111,6 +111,16 @@ def hunt(
 
 
 @jit
+def idle(w: np.void, stray: float, heat: float, loop: float, wet_bulb: float, dt: float) -> Condensed:
+    """Return what happens in a step without a load: the condenser water stays as it is, but for ``stray`` of the time.
+
+    Then its pump runs, bringing ``heat`` (W), and warm water cools down in the tower without the fan.
+    """
+    drop = stray * max(0.0, loop - max(w["tower_lowest"], wet_bulb))
+    return Condensed(0.0, 0.0, 0.0, 0.0, heat + w["tower_loop_capacity"] * drop / dt, loop, loop - drop)
+
+
+@jit
 def condense(w: np.void, heat: float, back: float, water: float, loop: float, wet_bulb: float, dt: float) -> Condensed:
     """Return what it takes to bring chilled water down again.
 
@@ -223,8 +233,12 @@ def step(
         )
         heat, flow = e.coil + v.coil, e.water + v.water
     chilling = heat > 0
-    mixing = 0.0 < e.outdoor_share < 1.0 or 0.0 < v.outdoor_share < 1.0
-    condenser_pump = w["pumps_condenser_power"] * (1.0 if chilling else w["pumps_stray"] * mixing)
+    condenser_pump = w["pumps_condenser_power"]
+    if not chilling:
+        mixing = 0.0 < e.outdoor_share < 1.0 or 0.0 < v.outdoor_share < 1.0
+        stray = w["pumps_stray"] if mixing else 0.0
+        condenser_pump *= stray
+        c = idle(w, stray, condenser_pump * w["pumps_condenser_heat"], state[WATER, 0], out.wet_bulb, dt)
     pump = pump if chilling else 0.0
     heater = 0.0 if chilling else w["tower_heater"] * max(0.0, w["tower_heater_below"] - out.dry_bulb)
     end_side(state[0], e)
@@ -244,10 +258,7 @@ def step(
     readings[_DRY_BULB + 1] = out.wet_bulb
     write_ledger(ledger, e, v)
     j = 2 * _SIDE
-    pump_heat, condenser_heat = (
-        pump * w["pumps_chilled_heat"],
-        (condenser_pump if chilling else 0.0) * w["pumps_condenser_heat"],
-    )
+    pump_heat, condenser_heat = pump * w["pumps_chilled_heat"], condenser_pump * w["pumps_condenser_heat"]
     ledger[j] = e.coil + v.coil
     ledger[j + 1] = pump_heat
     ledger[j + 2] = c.free_cooling
