@@ -12,12 +12,14 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from hpcai.cluster import Machine
+from hpcai.cooling.interface import OWN
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
 from hpcai.scheduling.jobs import replayable
 from hpcai.scheduling.outlook import outlook
 from hpcai.scheduling.policy import Policy
 from hpcai.simulation import replay
 from hpcai.simulation.batch import advance, make_seen, stack
+from hpcai.simulation.cooling import FastPlant
 from hpcai.simulation.episode import LOAD, Episodes, Setting
 from hpcai.simulation.gpu_cluster.replay import replay_cluster
 from hpcai.simulation.rollouts import Rollouts
@@ -52,8 +54,19 @@ def compile_gpu_cluster() -> None:
     replay_cluster(jobs, CLUSTER, Discipline())
 
 
+def compile_cooling() -> None:
+    """Let the fast plant go a few steps, told what to do and looking ahead."""
+    air = {"dry_bulb": np.full(4, 15.0), "wet_bulb": np.full(4, 10.0), "pressure": np.full(4, 1e5)}
+    plant = FastPlant(air)
+    plant.reset()
+    plant.step(OWN, np.full(2, 0.5))
+    plant.foresee(np.tile(OWN, (2, 2, 1)), np.full((2, 2), 0.5))
+
+
 if __name__ == "__main__":
-    with ProcessPoolExecutor(min(len(KINDS) + 1, os.cpu_count() or 1)) as pool:
+    with ProcessPoolExecutor(min(len(KINDS) + 2, os.cpu_count() or 1)) as pool:
         others = pool.submit(compile_gpu_cluster)  # takes longest
+        cooling = pool.submit(compile_cooling)
         list(pool.map(compile_kind, KINDS))
         others.result()
+        cooling.result()
