@@ -86,7 +86,8 @@ def test_what_follows_a_policy_installs_without_what_learns_one(wheel, tmp_path)
             pytest.skip("no package index can be reached")
         assert done.returncode == 0, done.stderr
     hpcai = tmp_path / "venv" / "bin" / "hpcai"
-    for command in (["bundle", "verify", str(bundle)], ["live", "slurm", "--help"], ["live", "kubernetes", "--help"]):
+    helped = [["live", adapter, "--help"] for adapter in ("slurm", "kubernetes", "cooling")]
+    for command in (["bundle", "verify", str(bundle)], *helped):
         done = subprocess.run([hpcai, *command], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
     listed = subprocess.run([*pip[:3], "list"], capture_output=True, text=True, timeout=60, check=True).stdout.lower()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import signal
 import tempfile
@@ -13,11 +12,12 @@ from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 from hpcai.cluster.spec import load_machine
 from hpcai.errors import HpcaiError, InputError
 from hpcai.live.decision_log import DecisionLog
+from hpcai.live.lock import only_one
 from hpcai.live.ranking import BundleRanker, load_ranker
 from hpcai.live.slurm.adapter import Adapter, put_back
 from hpcai.live.slurm.client import Before, How, Poll, SlurmClient, Written
@@ -59,7 +59,7 @@ class Service:
         self.config = config
         self.ranker = load_ranker(config.bundle, config.digest)
         with ExitStack() as opened:
-            opened.enter_context(_only_one(config))
+            opened.enter_context(only_one(config.state))
             self.ledger = Ledger(config.ledger_path, config.how)
             self._log = opened.enter_context(closing(_open_log(config)))
             self.adapter = _adapter(config, make_client(config), self.ranker, self._log, self.ledger)
@@ -151,21 +151,6 @@ def _open_log(config: AdapterConfig) -> DecisionLog:
         raise InputError(f"{config.log_path}: cannot be written: {error.strerror}") from error
 
 
-def _only_one(config: AdapterConfig) -> IO[str]:
-    """Return what keeps any other adapter from the folder until it is closed. Raises InputError if one is there."""
-    try:
-        Path(config.state).mkdir(parents=True, exist_ok=True)
-        file = open(Path(config.state) / "lock", "w")  # noqa: SIM115 (kept open)
-    except OSError as error:
-        raise InputError(f"state {config.state}: cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise InputError(f"state {config.state}: another adapter is at work there") from error
-    return file
-
-
 def dry_run(config: AdapterConfig) -> Cycle:
     """Look once and write nothing, not even into the folder; what an adapter at work has changed is seen.
 
@@ -212,7 +197,7 @@ def restore(config: AdapterConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     if not config.ledger_path.is_file():
         return (), ()
-    with _only_one(config):
+    with only_one(config.state):
         ledger = Ledger(config.ledger_path, config.how)
         if not ledger.before:
             return (), ()
