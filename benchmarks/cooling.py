@@ -32,12 +32,13 @@ def made_up_weather():
 
 
 def rate(play, seconds):
-    """Return how often per second what ``play`` counts happens."""
+    """Return how often what ``play`` counts happens, per second and per second of processor time."""
     play()
-    done, begun = 0, time.perf_counter()
+    done, begun, busy = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - begun < seconds:
         done += play()
-    return round(done / (time.perf_counter() - begun))
+    wall, cpu = time.perf_counter() - begun, time.process_time() - busy
+    return {"steps_per_s": round(done / wall), "steps_per_cpu_s": round(done / cpu)}
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def main() -> None:
         return 2_000
 
     for name, play in {"own": lambda: rollout(own), "random": lambda: rollout(told), "step": steps}.items():
-        print(json.dumps({"plant": args.plant, "what": name, "steps_per_s": rate(play, args.seconds)}), flush=True)
+        print(json.dumps({"plant": args.plant, "what": name, **rate(play, args.seconds)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,6 @@ LEDGER: Final = (
 
 _SIDE: Final = len(SideStep._fields)
 _EVAPORATIVE: Final = READING_INDEX["evaporative"]
-_DRY_BULB: Final = READING_INDEX["dry_bulb"]
 
 
 @jit
@@ -66,6 +65,15 @@ class Condensed(NamedTuple):
     tower_heat: float
     entering: float  # condenser water at the chiller, °C
     loop: float  # condenser water at the end, °C
+
+
+class Circulated(NamedTuple):
+    """What pumps and condenser did in a step; means over it, W."""
+
+    pump: float  # of the chilled water
+    condenser_pump: float
+    heater: float  # of the tower's basin
+    condensed: Condensed
 
 
 @jit
@@ -163,6 +171,27 @@ def condense(w: np.void, heat: float, back: float, water: float, loop: float, we
 
 
 @jit
+def circulate(w: np.void, e: SideStep, v: SideStep, water: float, loop: float, out: Outdoor, dt: float) -> Circulated:
+    """Return what the water does for the coils of both sides, with chilled water at ``water`` (°C).
+
+    A chiller that cannot take it all is not limited here: see ``step``.
+    """
+    heat, flow = e.coil + v.coil, e.water + v.water
+    if heat > 0:
+        pump = w["pumps_chilled_power"] * flow / w["pumps_chilled_flow"]
+        back = water + heat / (WATER_CP * flow)
+        taken = heat + pump * w["pumps_chilled_heat"]
+        return Circulated(
+            pump, w["pumps_condenser_power"], 0.0, condense(w, taken, back, water, loop, out.wet_bulb, dt)
+        )
+    mixing = 0.0 < e.outdoor_share < 1.0 or 0.0 < v.outdoor_share < 1.0
+    stray = w["pumps_stray"] if mixing else 0.0
+    pump = w["pumps_condenser_power"] * stray
+    heater = w["tower_heater"] * max(0.0, w["tower_heater_below"] - out.dry_bulb)
+    return Circulated(0.0, pump, heater, idle(w, stray, pump * w["pumps_condenser_heat"], loop, out.wet_bulb, dt))
+
+
+@jit
 def step(
     plant: Arrays,
     state: Floats,
@@ -187,87 +216,64 @@ def step(
         readings: (len(READINGS),), written.
         ledger: (len(LEDGER),), written.
     """
-    w = plant.water[0]
-    east, west = plant.sides[0], plant.sides[1]
+    w, east, west = plant.water[0], plant.sides[0], plant.sides[1]
     out = Outdoor(weather[0], weather[1], weather[2], weather[3], weather[4])
     water = w["chiller_water"] if isnan(setpoints[10]) else setpoints[10]
     economizer = 1.0 if isnan(setpoints[11]) else setpoints[11]
-    of_east, of_west = setpoints[0:5], setpoints[5:10]
-    supply_e, flow_e = decide(east, state[0], of_east, load[0], out, heat_capacity(state[0, HUMIDITY]))
-    supply_w, flow_w = decide(west, state[1], of_west, load[1], out, heat_capacity(state[1, HUMIDITY]))
-    stages_e = stages_of(of_east, supply_e, economizer, water, inf)
-    stages_w = stages_of(of_west, supply_w, economizer, water, inf)
-    e = step_side(east, state[0], load[0], flow_e, stages_e, out, density, dt)
-    v = step_side(west, state[1], load[1], flow_w, stages_w, out, density, dt)
-    heat, flow, pump = e.coil + v.coil, e.water + v.water, 0.0
-    c = Condensed(0.0, 0.0, inf, 0.0, 0.0, state[WATER, 0], state[WATER, 0])
+    loop = state[WATER, 0]
+    supply_e, flow_e = decide(east, state[0], setpoints[0:5], load[0], out, heat_capacity(state[0, HUMIDITY]))
+    supply_w, flow_w = decide(west, state[1], setpoints[5:10], load[1], out, heat_capacity(state[1, HUMIDITY]))
+    most_e = most_w = inf
     for attempt in range(2):
-        if heat <= 0:
+        stages_e = stages_of(setpoints[0:5], supply_e, economizer, water, most_e)
+        stages_w = stages_of(setpoints[5:10], supply_w, economizer, water, most_w)
+        e = step_side(east, state[0], load[0], flow_e, stages_e, out, density, dt)
+        v = step_side(west, state[1], load[1], flow_w, stages_w, out, density, dt)
+        c = circulate(w, e, v, water, loop, out, dt)
+        heat, pump_heat = e.coil + v.coil, c.pump * w["pumps_chilled_heat"]
+        if attempt == 1 or heat <= 0 or heat + pump_heat <= c.condensed.able:
             break
-        pump = w["pumps_chilled_power"] * flow / w["pumps_chilled_flow"]
-        taken = heat + pump * w["pumps_chilled_heat"]
-        back = water + heat / (WATER_CP * flow)
-        c = condense(w, taken, back, water, state[WATER, 0], out.wet_bulb, dt)
-        if taken <= c.able or attempt == 1:
-            break
-        part = max(0.0, c.able - pump * w["pumps_chilled_heat"]) / heat  # more than the chiller can: share what it can
-        e = step_side(
-            east,
-            state[0],
-            load[0],
-            flow_e,
-            stages_of(of_east, supply_e, economizer, water, part * e.coil),
-            out,
-            density,
-            dt,
-        )
-        v = step_side(
-            west,
-            state[1],
-            load[1],
-            flow_w,
-            stages_of(of_west, supply_w, economizer, water, part * v.coil),
-            out,
-            density,
-            dt,
-        )
-        heat, flow = e.coil + v.coil, e.water + v.water
-    chilling = heat > 0
-    condenser_pump = w["pumps_condenser_power"]
-    if not chilling:
-        mixing = 0.0 < e.outdoor_share < 1.0 or 0.0 < v.outdoor_share < 1.0
-        stray = w["pumps_stray"] if mixing else 0.0
-        condenser_pump *= stray
-        c = idle(w, stray, condenser_pump * w["pumps_condenser_heat"], state[WATER, 0], out.wet_bulb, dt)
-    pump = pump if chilling else 0.0
-    heater = 0.0 if chilling else w["tower_heater"] * max(0.0, w["tower_heater_below"] - out.dry_bulb)
+        part = max(0.0, c.condensed.able - pump_heat) / heat  # more than the chiller can take: share what it can
+        most_e, most_w = part * e.coil, part * v.coil
     end_side(state[0], e)
     end_side(state[1], v)
-    state[WATER, 0] = c.loop
+    state[WATER, 0] = c.condensed.loop
+    write_readings(readings, e, v, c, out)
+    write_ledger(ledger, e, v)
+    write_water(ledger, w, e.coil + v.coil, c, water)
+
+
+@jit
+def write_readings(readings: Floats, e: SideStep, v: SideStep, c: Circulated, out: Outdoor) -> None:
+    """Write interface.READINGS."""
     write_side(readings, 0, e)
     write_side(readings, 6, v)
     k = _EVAPORATIVE
     readings[k] = e.evaporative + v.evaporative
-    readings[k + 1] = c.compressor + e.expansion + v.expansion
-    readings[k + 2] = c.tower_fan + heater
-    readings[k + 3] = pump + condenser_pump
+    readings[k + 1] = c.condensed.compressor + e.expansion + v.expansion
+    readings[k + 2] = c.condensed.tower_fan + c.heater
+    readings[k + 3] = c.pump + c.condenser_pump
     readings[k + 4] = e.fan + v.fan + readings[k] + readings[k + 1] + readings[k + 2] + readings[k + 3]
     readings[k + 5] = e.machines + v.machines
     readings[k + 6] = readings[k + 4] + readings[k + 5] + e.lights + v.lights
-    readings[_DRY_BULB] = out.dry_bulb
-    readings[_DRY_BULB + 1] = out.wet_bulb
-    write_ledger(ledger, e, v)
+    readings[k + 7] = out.dry_bulb
+    readings[k + 8] = out.wet_bulb
+
+
+@jit
+def write_water(ledger: Floats, w: np.void, heat: float, c: Circulated, water: float) -> None:
+    """Write the flows of the water into a ledger."""
     j = 2 * _SIDE
-    pump_heat, condenser_heat = pump * w["pumps_chilled_heat"], condenser_pump * w["pumps_condenser_heat"]
-    ledger[j] = e.coil + v.coil
+    pump_heat = c.pump * w["pumps_chilled_heat"]
+    ledger[j] = heat
     ledger[j + 1] = pump_heat
-    ledger[j + 2] = c.free_cooling
-    ledger[j + 3] = heat + pump_heat - c.free_cooling
-    ledger[j + 4] = c.compressor
-    ledger[j + 5] = condenser_heat
-    ledger[j + 6] = c.tower_heat
+    ledger[j + 2] = c.condensed.free_cooling
+    ledger[j + 3] = heat + pump_heat - c.condensed.free_cooling
+    ledger[j + 4] = c.condensed.compressor
+    ledger[j + 5] = c.condenser_pump * w["pumps_condenser_heat"]
+    ledger[j + 6] = c.condensed.tower_heat
     ledger[j + 7] = water
-    ledger[j + 8] = c.entering
+    ledger[j + 8] = c.condensed.entering
 
 
 @jit

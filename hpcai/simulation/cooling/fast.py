@@ -9,7 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.cooling.air import density, dew_point, humidity_of_relative, humidity_of_wet_bulb
+from hpcai.cooling.air import (
+    density,
+    dew_point,
+    heat_capacity,
+    humidity_of_relative,
+    humidity_of_wet_bulb,
+    wet_bulb,
+)
 from hpcai.cooling.interface import OWN, READINGS, SETPOINTS, SIDES, check_commands
 from hpcai.cooling.parameters import PlantParameters, as_arrays, load_plant
 from hpcai.cooling.plant import LEDGER, WEATHER, step
@@ -77,8 +84,6 @@ def _each(function: Any, *columns: Any) -> Floats:
 
 
 def _wet_bulb(dry: float, ratio: float, pressure: float) -> float:
-    from hpcai.cooling.air import heat_capacity, wet_bulb
-
     return float(wet_bulb(dry, ratio, pressure, heat_capacity(ratio)))
 
 
@@ -110,8 +115,8 @@ class FastPlant:
         self.steps = len(self.weather)
         machines = [side.machines for side in (self.parameters.east, self.parameters.west)]
         self.design_power = sum(m.design_power * (2.0 - m.supply_efficiency) for m in machines)
-        self._plant = as_arrays(self.parameters)
-        self._density = float(density(20.0, float(self.weather[:, 4].mean())))
+        self.arrays = as_arrays(self.parameters)
+        self.density = float(density(20.0, float(self.weather[:, 4].mean())))
         self._ledger = np.zeros((1, len(LEDGER)))
         self.now = 0
         self.state = np.zeros((ROWS, len(STATE)))
@@ -127,13 +132,13 @@ class FastPlant:
         still = np.repeat(self.weather[start : start + 1], SETTLING, axis=0)
         half = np.full((1, len(SIDES)), 0.5)
         roll(
-            self._plant,
+            self.arrays,
             self.state,
             OWN[None],
             half,
             still,
             0,
-            self._density,
+            self.density,
             self.step_length,
             readings,
             self._ledger,
@@ -148,12 +153,12 @@ class FastPlant:
             raise InputError(f"step {self.now}: the weather has {self.steps} steps")
         readings = np.empty(len(READINGS))
         step(
-            self._plant,
+            self.arrays,
             self.state,
             setpoints,
             it_load,
             self.weather[self.now],
-            self._density,
+            self.density,
             self.step_length,
             readings,
             self._ledger[0],
@@ -180,13 +185,13 @@ class FastPlant:
         self._check_stretch(steps)
         readings = np.empty((steps, len(READINGS)))
         roll(
-            self._plant,
+            self.arrays,
             self.state,
             setpoints,
             it_load,
             self.weather,
             self.now,
-            self._density,
+            self.density,
             self.step_length,
             readings,
             self._ledger,
@@ -210,13 +215,13 @@ class FastPlant:
         states = np.repeat(self.state[None], candidates, axis=0)
         readings = np.empty((candidates, steps, len(READINGS)))
         roll_many(
-            self._plant,
+            self.arrays,
             states,
             np.ascontiguousarray(setpoints),
             np.ascontiguousarray(it_load, dtype=np.float64),
             self.weather,
             self.now,
-            self._density,
+            self.density,
             self.step_length,
             readings,
             np.empty_like(self._ledger),
