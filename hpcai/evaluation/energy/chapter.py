@@ -17,8 +17,8 @@ from hpcai.evaluation.inputs import Input
 from hpcai.evaluation.ranking import Floats, Ranking
 from hpcai.evaluation.tables import Means, Table
 from hpcai.evaluation.windows import Window, overlap
-from hpcai.simulation.energy.it_power import ItPower, energy_by
-from hpcai.simulation.energy.site import KWH, Site, SitePower
+from hpcai.simulation.energy.it_power import KWH, ItPower, energy_by
+from hpcai.simulation.energy.site import Site, SitePower
 
 Schedules = Callable[[Entry, Window], pd.DataFrame]
 

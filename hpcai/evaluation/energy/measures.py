@@ -7,8 +7,8 @@ import pandas as pd
 
 from hpcai.cluster.spec import Machine
 from hpcai.evaluation.energy.definitions import ENERGY_NAMES
-from hpcai.simulation.energy.it_power import ItPower, it_power
-from hpcai.simulation.energy.site import KWH, Site, SitePower
+from hpcai.simulation.energy.it_power import KWH, ItPower, it_power
+from hpcai.simulation.energy.site import Site, SitePower
 
 
 def powers(

@@ -17,6 +17,7 @@ from hpcai.evaluation.metrics import FEITELSON, Metric
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
 from hpcai.scheduling.gpu_cluster.work import CLASSES
 from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
+from hpcai.simulation.energy.it_power import KWH, model_for, per_gpu
 from hpcai.simulation.gpu_cluster.replay import Outcome
 
 _THEMIS: Final = "Mahajan et al., Themis, NSDI 2020"
@@ -61,6 +62,18 @@ METRICS: Final = {
             "lost_gpu_hours", "h", "lower", "GPU-hours of running since the last checkpoint when jobs were stopped."
         ),
         Metric("overhead_gpu_hours", "h", "lower", "GPU-hours held in stopping, restarting and changing size."),
+        Metric(
+            "energy",
+            "kWh",
+            "lower",
+            "Energy of the machines at the plug over the makespan: idle, and what jobs add while they hold GPUs.",
+        ),
+        Metric(
+            "lost_energy",
+            "kWh",
+            "lower",
+            "Energy of the GPU-hours lost or overhead, the idle power of what was held with it.",
+        ),
         Metric("preemptions", "jobs", "lower", "How often a running job was stopped."),
         Metric("resizes", "jobs", "", "How often an elastic job changed its size."),
         Metric("time_to_full_machine", "s", "lower", "Mean over grand challenges of start - submit."),
@@ -100,7 +113,9 @@ def measure(jobs: pd.DataFrame, outcome: Outcome, machine: Machine, discipline: 
             "max_gpus": float(held.gpus.max(initial=0.0)),
         }
     return {
-        "metrics": _metrics(outcome, steps, load, served, machine) | _of_challenges(found, machine),
+        "metrics": _metrics(outcome, steps, load, served, machine)
+        | _energy(jobs, outcome, load, machine)
+        | _of_challenges(found, machine),
         "classes": {
             name: _group(outcome.jobs[rank == k], served[rank == k])
             for k, name in enumerate(CLASSES)
@@ -141,6 +156,14 @@ def _metrics(
         "preemptions": float(jobs["stops"].sum()),
         "resizes": float((steps.what == "resize").sum()),
     }
+
+
+def _energy(jobs: pd.DataFrame, outcome: Outcome, load: Load, machine: Machine) -> dict[str, float]:
+    """Return energies (kWh); how hard jobs work their GPUs is drawn where the log does not say."""
+    adds, answers = per_gpu(jobs, machine)
+    held, wasted = outcome.jobs["attained"].to_numpy(), (outcome.jobs["lost"] + outcome.jobs["overhead"]).to_numpy()
+    idle = model_for(machine, jobs).idle * load.duration
+    return {"energy": (idle + float(held @ adds)) / KWH, "lost_energy": float(wasted @ answers) / KWH}
 
 
 def _of_challenges(found: Sequence[Challenge], machine: Machine) -> dict[str, float]:

@@ -33,6 +33,8 @@ _OF_MACHINE: Final = (
     "preemptions",
     "lost_gpu_hours",
     "overhead_gpu_hours",
+    "energy",
+    "lost_energy",
     "resizes",
 )
 _SHARES: Final = ("utilisation", "goodput", "goodput_of_held")
@@ -48,6 +50,7 @@ _SHORT: Final = {
     "goodput_of_held": "goodput of GPUs held",
     "lost_gpu_hours": "GPU-hours lost",
     "overhead_gpu_hours": "GPU-hours of overhead",
+    "lost_energy": "energy lost",
 }
 
 

@@ -6,6 +6,7 @@ Power changes only where a job starts or ends, so every integral is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from hpcai.cluster.spec import Machine
 from hpcai.scheduling.jobs import demand, node_capacity
 
 Floats = npt.NDArray[np.float64]
+
+KWH: Final = 3.6e6  # J
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,17 @@ def _steps(
         return np.maximum(np.cumsum(change)[:-1], 0.0)
 
     return time, level(dynamic), level(total)
+
+
+def per_gpu(jobs: pd.DataFrame, machine: Machine, seed: int = 0) -> tuple[Floats, Floats]:
+    """Return what each job adds and what it answers for, a second and GPU that it holds (W, (jobs,) each).
+
+    For clocks on which jobs stop, go on and change their size. A job without GPUs has 0.
+    """
+    power = draw(jobs, machine, placement(jobs, machine), seed=seed).power
+    gpus = jobs["gpus"].to_numpy(np.float64)
+    adds, answers = (np.divide(w, gpus, out=np.zeros_like(gpus), where=gpus > 0) for w in (power.dynamic, power.total))
+    return adds, answers
 
 
 def energy_by(jobs: pd.DataFrame, energy: Floats, column: str) -> pd.Series[float]:

@@ -16,12 +16,11 @@ from hpcai.cooling.interface import OWN, READING_INDEX
 from hpcai.records.grid_signal import GridSignal
 from hpcai.records.weather import Weather
 from hpcai.simulation.cooling.fast import FastPlant
-from hpcai.simulation.energy.it_power import ItPower, step_means
+from hpcai.simulation.energy.it_power import KWH, ItPower, step_means
 
 Floats = npt.NDArray[np.float64]
 
 STEP: Final = 900.0  # s, of the plant and of billing
-KWH: Final = 3.6e6  # J
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from hpcai.evaluation.gpu_cluster.metrics import finish_time_fairness, measure, 
 from hpcai.evaluation.gpu_cluster.timeline import Steps, held_between, load_of
 from hpcai.scheduling.gpu_cluster.discipline import Discipline, Quota
 from hpcai.scheduling.gpu_cluster.presets import preset
+from hpcai.simulation.energy.it_power import it_power, per_gpu
 from hpcai.simulation.gpu_cluster.replay import replay_cluster
 from tests.gpu_workloads import CLUSTER, gpu_cluster_jobs
 from tests.simulation.gpu_cluster.test_replay import table
@@ -102,6 +103,22 @@ def test_tenants_are_told_with_their_quotas():
     outcome = replay_cluster(jobs, CLUSTER, discipline)
     tenants = measure(jobs, outcome, CLUSTER, discipline)["tenants"]
     assert [(t["guaranteed"], t["mean_gpus"], t["max_gpus"]) for t in tenants.values()] == [(16, 8, 8), (8, 4, 8)]
+
+
+def test_energy_is_idle_power_and_what_jobs_add_while_they_hold_gpus():
+    """Jobs that never stop: as from their schedule; of a victim what it lost and what restarting took is lost."""
+    plain = table({"gpus": 4.0, "run_time": 1000.0}, {"gpus": 8.0, "submit": 500.0, "run_time": 2000.0})
+    discipline = Discipline.model_validate({"restart": 60, **PLAIN})
+    outcome = replay_cluster(plain, CLUSTER, discipline)
+    metrics = measure(plain, outcome, CLUSTER, discipline)["metrics"]
+    schedule = outcome.jobs[["start", "end"]].assign(submit=plain["submit"].to_numpy(), nodes="")
+    assert metrics["energy"] == pytest.approx(it_power(schedule, plain, CLUSTER).energy / 3.6e6)
+    assert metrics["lost_energy"] == 0
+    victim = {"gpus": 32.0, "pods": 4, "run_time": 5000.0, "qos": "preemptible", "checkpoint_interval": np.inf}
+    jobs = table(victim, challenge(submit=1000.0, run_time=3600.0))
+    metrics = measure(jobs, replay_cluster(jobs, CLUSTER, discipline), CLUSTER, discipline)["metrics"]
+    answers = per_gpu(jobs, CLUSTER)[1][0]
+    assert metrics["lost_energy"] == pytest.approx((1000 + 60) * 32 * answers / 3.6e6)
 
 
 def test_pooling_sums_amounts_and_averages_means():

@@ -12,8 +12,8 @@ import pytest
 from hpcai.errors import InputError
 from hpcai.records.grid_signal import GridSignal, read_grid_signal
 from hpcai.records.weather import Weather, read_weather
-from hpcai.simulation.energy.it_power import ItPower
-from hpcai.simulation.energy.site import KWH, Site
+from hpcai.simulation.energy.it_power import KWH, ItPower
+from hpcai.simulation.energy.site import Site
 
 _START = datetime(2023, 1, 1, tzinfo=UTC).timestamp()
 
