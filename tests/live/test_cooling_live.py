@@ -242,6 +242,26 @@ def test_rules_and_networks_act(tmp_path: Path, opened: Callable[[], Hall], lear
         assert stage.site.released
 
 
+def test_the_shield_keeps_a_policy_from_heating_the_hall(tmp_path: Path, opened: Callable[[], Hall]) -> None:
+    careless = {"supply": 27.0, "airflow": 0.3, "chilled_water": 16.0}
+    hottest = {}
+    for shield in (None, "two-zone"):
+        folder = tmp_path / str(shield)
+        bundle = exported(folder, kind="fixed", points=careless).where
+        given = {} if shield is None else {"shield": shield, "shield_limit": 24.5}
+        with staged(folder, opened(), bundle, **given) as stage:
+            stage.cycles(CALM + 24)
+            inlets = []
+            for _ in range(8):
+                assert stage.cycle().state == "acting"
+                inlets.append(stage.site.observation[names("east_inlet")])
+            hottest[shield] = max(inlets)
+            said = {record.get("shield") for record in stage.log if record["kind"] == "decision"}
+        assert said == {None} if shield is None else said & {"moved", "rules"}
+    assert hottest[None] > 27.0
+    assert hottest["two-zone"] < 24.6
+
+
 # Falling back
 
 

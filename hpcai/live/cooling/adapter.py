@@ -147,6 +147,7 @@ class Adapter:
             at=cycle.at,
             observed={name: _plain(value[0]) for name, value in seen.items() if np.isfinite(value[0])},
             setpoints={p.name: _plain(v) for p, v in zip(SETPOINTS, self._target, strict=True) if np.isfinite(v)},
+            **self.policy.notes,
             **({"unlike": list(told)} if told else {}),
         )
         if len(told) > self.config.strange * max(len(inputs), 1):

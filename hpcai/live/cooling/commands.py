@@ -36,6 +36,9 @@ def cooling_command(
         str | None, typer.Option(help="Weather to come, any table that hpcai reads; by default it stays as it is.")
     ] = None,
     rate: Annotated[str | None, typer.Option(help="Price or carbon intensity to come.")] = None,
+    shield: Annotated[
+        str | None, typer.Option(help="Guard it by a fast plant that is like the site, a preset or YAML file.")
+    ] = None,
     utc_offset: Annotated[
         float | None, typer.Option(help="Of local standard time, in hours.  [default: the system's]")
     ] = None,
@@ -55,8 +58,8 @@ def cooling_command(
     given: dict[str, Any] = {
         "bundle": "none" if release and config is None and bundle is None else bundle,
         "digest": digest, "points": points, "host": host, "port": port, "poll": poll, "interval": interval,
-        "calm": calm, "forecast": forecast, "rate": rate, "utc_offset": utc_offset, "metrics_port": metrics_port,
-        "state": state, "mode": None if act is None else "act" if act else "shadow",
+        "calm": calm, "shield": shield, "forecast": forecast, "rate": rate, "utc_offset": utc_offset,
+        "metrics_port": metrics_port, "state": state, "mode": None if act is None else "act" if act else "shadow",
     }  # fmt: skip
     settings = load_cooling_config(config, {key: value for key, value in given.items() if value is not None})
     logging.basicConfig(level=logging.WARNING, format="hpcai: %(message)s")

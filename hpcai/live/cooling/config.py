@@ -45,6 +45,8 @@ class CoolingAdapterConfig(BaseModel):
     farthest: Seconds = 60.0  # from one attempt to reconnect to the next, at most
     forecast: Source | None = None  # weather to come; None: it stays
     rate: Source | None = None  # price or carbon intensity, for a controller that learned with one
+    shield: Source | None = None  # a preset or file of the fast plant that is like the site; None: no shield
+    shield_limit: Annotated[float, Field(gt=10, lt=50)] = 27.0  # °C at the inlets
     utc_offset: float | None = None  # h, of local standard time; None: the system's
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # of Prometheus metrics; None: none
     metrics_host: str = "127.0.0.1"

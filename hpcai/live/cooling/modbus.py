@@ -32,13 +32,11 @@ class Connection:
         """Connect to nobody yet; ``timeout`` (s) holds for each answer. Raises InputError without pymodbus."""
         try:
             from pymodbus.client import ModbusTcpClient
-            from pymodbus.exceptions import ModbusException
         except ImportError as error:
             raise InputError("live cooling: needs pymodbus; install hpcai[modbus]") from error
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # what goes wrong is told by us
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
         self._client: Any = ModbusTcpClient(host, port=port, timeout=timeout, retries=0)
-        self._wrong = ModbusException
         self._where = f"{host}:{port}"
 
     @property
@@ -81,7 +79,7 @@ class Connection:
     def _answer(self, ask: Callable[[], Any], names: Iterable[str]) -> list[int]:
         try:
             answer = ask()
-        except (self._wrong, OSError) as error:
+        except Exception as error:  # pymodbus raises errors of many kinds on frames that are none
             self.close()
             raise LostError(f"{self._where}: {error}") from error
         if answer.isError():

@@ -45,7 +45,9 @@ class Parameters(BaseModel):
 
 
 class CoolingPolicy:
-    """A bundle's controller; ``needs`` names what it looks at, of OBSERVED."""
+    """A bundle's controller; ``needs`` names what it looks at, of OBSERVED, ``notes`` say more of its last answer."""
+
+    notes: dict[str, str] = {}  # noqa: RUF012 (replaced, never changed)
 
     def __init__(self, bundle: Bundle) -> None:
         """Raises InputError if the bundle is of another domain or another version."""
@@ -63,7 +65,7 @@ class CoolingPolicy:
             self._controller: Controller = _Network(bundle, meta)
         else:
             self._controller = _rules(self.parameters, where)
-        self.needs = _NEEDS[self.parameters.kind]
+        self.needs: tuple[str, ...] = _NEEDS[self.parameters.kind]
 
     def reset(self) -> None:
         """Forget the past."""

@@ -47,6 +47,10 @@ class Service:
         self.interval = config.interval or self.policy.parameters.step_length or STEP
         if self.interval < config.poll:
             raise InputError(f"interval {self.interval:g} s: expected at least one poll, {config.poll:g} s")
+        if config.shield is not None:
+            from hpcai.live.cooling.shielding import Shielded
+
+            self.policy = Shielded(self.policy, config.shield, config.shield_limit, self.interval)
         self._forecast, rate = Forecast(config.forecast, self.interval), Rate(config.rate)
         observer = Observer(self.points, self.interval, self.clock, self._forecast, rate, self.policy.design_power)
         observer.check_has(self.policy.needs)
