@@ -182,7 +182,7 @@ class Pumps(Part):
     condenser_power: NonNegative  # W; constant flow while the chiller runs
     condenser_flow: Positive  # kg/s
     condenser_heat: Share = 1.0
-    stray: Share = 0.0  # share of time the condenser pump runs for nothing while the economizers mix
+    stray: Share = 0.0  # share of time the condenser pump runs for nothing while economizers mix, ~ (outdoor air)^1.5
 
 
 class PlantParameters(Part):

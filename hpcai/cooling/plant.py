@@ -185,7 +185,7 @@ def circulate(w: np.void, e: SideStep, v: SideStep, water: float, loop: float, o
             pump, w["pumps_condenser_power"], 0.0, condense(w, taken, back, water, loop, out.wet_bulb, dt)
         )
     mixing = 0.0 < e.outdoor_share < 1.0 or 0.0 < v.outdoor_share < 1.0
-    stray = w["pumps_stray"] if mixing else 0.0
+    stray = w["pumps_stray"] * (0.5 * (e.outdoor_share + v.outdoor_share)) ** 1.5 if mixing else 0.0
     pump = w["pumps_condenser_power"] * stray
     heater = w["tower_heater"] * max(0.0, w["tower_heater_below"] - out.dry_bulb)
     return Circulated(0.0, pump, heater, idle(w, stray, pump * w["pumps_condenser_heat"], loop, out.wet_bulb, dt))

@@ -25,9 +25,10 @@ from hpcai.simulation.cooling.fast import FastPlant, WeatherColumns, weather_row
 Floats = NDArray[np.float64]
 
 HOUR: Final = 3600.0  # s
+_HOURS: Final = 24  # of a day
 
-COMPONENTS: Final = ("fans", "evaporative", "chiller", "tower", "pumps", "hvac", "it", "site")
-"""Powers that are compared; fans are those of both air handlers."""
+COMPONENTS: Final = ("fans", "evaporative", "chiller", "tower", "pumps", "thermal", "hvac", "it", "site")
+"""Powers that are compared; fans are those of both air handlers, thermal is hvac without tower and pumps."""
 
 WEIGHTS: Final = {
     "hvac": 1.0,
@@ -60,7 +61,8 @@ class Record:
         hours = len(values) // per_hour
         means = values[: hours * per_hour].reshape(hours, per_hour, -1).mean(axis=1)
         table = pd.DataFrame(means, columns=[point.name for point in READINGS])
-        return table.assign(fans=table["east_fan"] + table["west_fan"])
+        fans = table["east_fan"] + table["west_fan"]
+        return table.assign(fans=fans, thermal=fans + table["evaporative"] + table["chiller"])
 
 
 def record(
@@ -183,24 +185,31 @@ def validate(parameters: PlantParameters, recorded: Record) -> pd.DataFrame:
     """Return how near the fast plant comes to a record, a row for each of COMPONENTS.
 
     Columns: ``recorded`` and ``fast``, mean power in W; ``bias``, the difference by the recorded mean; ``cv_rmse``, the
-    root mean square of hourly differences by the recorded mean (ASHRAE Guideline 14). A last row has the inlet
-    temperatures of both sides in °C, with bias and root mean square in K.
+    root mean square of hourly differences by the recorded mean (ASHRAE Guideline 14); ``daily``, that of daily means.
+    A last row has the inlet temperatures of both sides in °C, with bias and root mean squares in K.
     """
     mine, theirs = recorded.hourly(replay(parameters, recorded)), recorded.hourly()
     rows = {}
     for name in COMPONENTS:
         difference, mean = mine[name] - theirs[name], theirs[name].mean()
-        rms = float(np.sqrt((difference**2).mean()))
-        rows[name] = (mean, mine[name].mean(), difference.mean() / mean, rms / mean) if mean else (0.0, 0.0, 0.0, 0.0)
+        scale = mean if mean else 1.0
+        errors = (difference.mean() / scale, _rms(difference.to_numpy()) / scale, _daily(difference.to_numpy()) / scale)
+        rows[name] = (mean, mine[name].mean(), *errors)
     inlets = [f"{side}_inlet" for side in SIDES]
     off = (mine[inlets] - theirs[inlets]).to_numpy()
-    rows["inlet"] = (
-        theirs[inlets].to_numpy().mean(),
-        mine[inlets].to_numpy().mean(),
-        off.mean(),
-        float(np.sqrt((off**2).mean())),
-    )
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["recorded", "fast", "bias", "cv_rmse"])
+    means = (theirs[inlets].to_numpy().mean(), mine[inlets].to_numpy().mean())
+    rows["inlet"] = (*means, off.mean(), _rms(off), _daily(off))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["recorded", "fast", "bias", "cv_rmse", "daily"])
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt((values**2).mean()))
+
+
+def _daily(hourly: Floats) -> float:
+    """Return the root mean square of the means of each whole day; of all if there is none."""
+    days = len(hourly) // _HOURS
+    return _rms(hourly[: days * _HOURS].reshape(days, _HOURS, -1).mean(axis=1) if days else hourly)
 
 
 def save(recorded: Record, path: str | Path) -> None:
