@@ -19,7 +19,6 @@ from hpcai.records.weather import read_weather
 from hpcai.simulation.cooling.fit import COMPONENTS, Record, excitation, load_record, record, save, validate
 
 STEPS_PER_HOUR: Final = 4
-LOAD_LAG: Final = 0  # steps
 
 CONTROLS: Final = {
     "own": "the building's own control, daily load",
@@ -50,7 +49,7 @@ def energyplus_record(
     try:
         sky = read_weather(weather)
         setpoints, load = _told(control, plant.steps, plant.step_length, sky.start)
-        return record(plant, sky.at(plant.step_length).arrays(), setpoints, load, load_lag=LOAD_LAG)
+        return record(plant, sky.at(plant.step_length).arrays(), setpoints, load)
     finally:
         plant.close()
 
