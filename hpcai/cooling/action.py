@@ -26,7 +26,10 @@ _STAGES: Final = ("dec", "iec", "coil", "supply")
 
 
 class Actions:
-    """A scheme of actions: ``size`` numbers, named in ``names``, each the middle of its range at 0."""
+    """A scheme of actions: ``size`` numbers, named in ``names``, each the middle of its range at 0.
+
+    ``targets`` are the places of the setpoints that they move, ``sources`` by which number each is moved.
+    """
 
     def __init__(self, scheme: Scheme = "simple") -> None:
         """Raise InputError if there is no such scheme."""
@@ -40,8 +43,8 @@ class Actions:
         self.low: Floats = np.array([low for low, _ in ranges])
         self.high: Floats = np.array([high for _, high in ranges])
         targets = [(SETPOINT_INDEX[point], i) for i, points in enumerate(moved.values()) for point in points]
-        self._to = np.array([to for to, _ in targets])
-        self._from = np.array([of for _, of in targets])
+        self.targets = np.array([to for to, _ in targets])
+        self.sources = np.array([of for _, of in targets])
 
     def values(self, action: Floats) -> Floats:
         """Return what the points of actions (..., size) in -1..1 mean, (..., size), in their units."""
@@ -50,13 +53,13 @@ class Actions:
     def setpoints(self, action: Floats) -> Floats:
         """Return the setpoints (..., len(SETPOINTS)) that actions (..., size) in -1..1 stand for; nan: the plant's."""
         told = np.full((*action.shape[:-1], len(SETPOINTS)), np.nan)
-        told[..., self._to] = self.values(action)[..., self._from]
+        told[..., self.targets] = self.values(action)[..., self.sources]
         return told
 
     def action(self, setpoints: Floats) -> Floats:
         """Return the action (size,) nearest to setpoints (len(SETPOINTS),); nan where these are nan."""
         values = np.full(self.size, np.nan)
-        values[self._from] = setpoints[self._to]
+        values[self.sources] = setpoints[self.targets]
         return np.clip(2.0 * (values - self.low) / (self.high - self.low) - 1.0, -1.0, 1.0)
 
 

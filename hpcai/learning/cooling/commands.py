@@ -24,8 +24,10 @@ def train_cooling_command(
     if quiet:
         return
     best = trained.best
-    what = "of the site" if settings.reward.energy == "site" else "of all that cools"
-    print(
-        f"Best: {best.energy:.1f} kWh a day {what}, {best.hot_degree_hours:.3f} K h above {settings.reward.high:g} °C"
-    )
+    if isinstance(best, float):
+        print(f"Best: {best:.3f} of the cost of the setpoints that it began with, in validation")
+    else:
+        what = "of the site" if settings.reward.energy == "site" else "of all that cools"
+        heat = f"{best.hot_degree_hours:.3f} K h above {settings.reward.high:g} °C"
+        print(f"Best: {best.energy:.1f} kWh a day {what}, {heat}")
     print(f"Controller: {settings.out}" + (" (interrupted; the best so far)" if trained.interrupted else ""))

@@ -16,7 +16,7 @@ from hpcai.simulation.cooling.case import CoolingCase, PlantKind
 from hpcai.simulation.cooling.reward import CoolingReward
 
 Algo = Literal["ddpg", "td3", "sac", "ppo"]
-Method = Literal["ddpg", "td3", "sac", "ppo", "td3-bc", "fixed", "rules", "pid"]
+Method = Literal["ddpg", "td3", "sac", "ppo", "td3-bc", "evolution", "fixed", "rules", "pid"]
 SEARCHED: Final = ("fixed", "rules", "pid")
 
 
@@ -37,6 +37,21 @@ class Learner(BaseModel):
     n_steps: Annotated[int, Field(ge=1)] = 512
 
 
+class Evolution(BaseModel):
+    """Settings of the method ``evolution``; days are drawn in stretches of ``length``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    generations: Annotated[int, Field(ge=1)] = 200
+    population: Annotated[int, Field(ge=4)] = 32
+    sigma: Annotated[float, Field(gt=0)] = 0.1
+    length: Annotated[int, Field(ge=1, le=30)] = 2
+    days: Annotated[int, Field(ge=1)] = 16  # stretches in a generation
+    validation_days: Annotated[int, Field(ge=1)] = 60  # stretches of validation
+    validate_every: Annotated[int, Field(ge=1)] = 10
+    workers: Annotated[int, Field(ge=1)] = 1
+
+
 class CoolingTraining(BaseModel):
     """What is learned, on which plant and weathers, for how long."""
 
@@ -55,6 +70,7 @@ class CoolingTraining(BaseModel):
     reward: CoolingReward = CoolingReward()
     episode_days: Annotated[int, Field(ge=1)] = 4
     learner: Learner = Learner()
+    evolution: Evolution = Evolution()
     begin: dict[str, float] = {}  # setpoints by name that an agent tells before it has learned anything
     logs: Annotated[tuple[Source, ...], BeforeValidator(one_or_many)] = ()  # of td3-bc: records to learn from
     behaviour: Annotated[float, Field(gt=0)] = 2.5  # alpha of TD3+BC

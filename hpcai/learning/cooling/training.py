@@ -17,9 +17,9 @@ _VALIDATION_FIRST, _VALIDATION_DAYS = 21, 4  # of a month; as the environment's 
 
 @dataclass(frozen=True)
 class CoolingTrained:
-    """What came out: the best score in validation, or of a search."""
+    """What came out: the best score in validation, or of a search; of evolution relative to its beginning."""
 
-    best: Score
+    best: Score | float
     steps: int
     interrupted: bool
 
@@ -37,6 +37,12 @@ def train_cooling(config: CoolingTraining, quiet: bool = True) -> CoolingTrained
         best = search(config, folder, quiet)
         folder.finish()
         return CoolingTrained(best, int(config.limits.steps), False)
+    if config.method == "evolution":
+        from hpcai.learning.cooling.evolution import evolve_policy
+
+        ratio, generations = evolve_policy(config, folder, quiet)
+        folder.finish()
+        return CoolingTrained(ratio, generations, False)
     trained = _train_agent(config, folder, quiet)
     folder.finish()
     return trained
