@@ -63,7 +63,7 @@ class Simulation:
             self._guarded(lambda state: self._sum_up(state)),
             self._guarded(lambda state: self._end(state)),
         ]
-        lib.callbackBeginTimeStepBeforePredictor(state, hooks[0])
+        lib.callbackBeginZoneTimeStepBeforeInitHeatBalance(state, hooks[0])
         lib.callbackEndOfSystemTimeStepAfterHVACReporting(state, hooks[1])
         lib.callbackEndOfZoneTimeStepAfterZoneReporting(state, hooks[2])
         words = ["energyplus", "-w", job["weather"], "-d", job["folder"], job["model"]]
