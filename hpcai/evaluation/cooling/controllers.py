@@ -13,9 +13,13 @@ from hpcai.configuration import read_mapping, validated
 from hpcai.cooling.controllers.controller import Controller, Fixed
 from hpcai.cooling.controllers.learned import Learned, read_network
 from hpcai.cooling.controllers.pid import Pid
+from hpcai.cooling.controllers.predictive import Predictive
 from hpcai.cooling.controllers.schedule import Schedule
+from hpcai.cooling.controllers.shield import Shield
 from hpcai.cooling.controllers.trim_respond import Loop, TrimRespond
+from hpcai.cooling.foresight import Foresight
 from hpcai.errors import InputError
+from hpcai.simulation.cooling.case import CoolingCase
 
 CONTROLLER_FILE: Final = "controller.yaml"
 NETWORK_FILE: Final = "policy.npz"
@@ -24,19 +28,48 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ControllerConfig(BaseModel):
-    """``kind`` and its settings: setpoints by name, hours with setpoints, or parameters of the kind."""
+    """``kind`` and its settings: setpoints by name, hours with setpoints, or parameters of the kind.
+
+    ``predictive`` and ``shield`` look ahead with the fast plant of the case's preset; for EnergyPlus that is two-zone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["default", "fixed", "schedule", "pid", "rules", "learned"]
+    kind: Literal["default", "fixed", "schedule", "pid", "rules", "predictive", "learned"]
     points: dict[str, Number] = {}  # fixed: setpoints by name; supply and airflow stand for both sides
     hours: dict[Number, dict[str, Number]] = {}  # schedule
-    settings: dict[str, Number] = {}  # pid and rules, see their classes
+    settings: dict[str, Number] = {}  # pid, rules and predictive, see their classes
     network: str | None = None  # learned: a file
+    shield: bool = False  # whether it is guarded by a Shield
 
-    def make(self) -> Controller:
-        """Return the controller. Raises InputError if a setting is wrong."""
-        return _KINDS[self.kind](self)
+    def make(self, case: CoolingCase | None = None) -> Controller:
+        """Return the controller for a case. Raises InputError if a setting is wrong, or a case needed and not given."""
+        made = _predictive(self, case) if self.kind == "predictive" else _KINDS[self.kind](self)
+        return Shield(made, foresight(case, self, horizon=2)) if self.shield else made
+
+
+def foresight(case: CoolingCase | None, config: ControllerConfig, horizon: int) -> Foresight:
+    """Return the model that a controller of a case looks ahead with."""
+    if case is None:
+        raise InputError(f"controller of kind {config.kind}: expected a case whose plant it can foresee")
+    return Foresight(
+        case.preset if case.plant == "fast" else "two-zone",
+        it_curve=case.it_curve,
+        step_length=case.step_length,
+        pressure=float(case.read_weather().frame["pressure"].mean()),
+        horizon=horizon,
+    )
+
+
+def _predictive(config: ControllerConfig, case: CoolingCase | None) -> Controller:
+    settings: dict[str, Any] = dict(config.settings)
+    horizon = int(settings.pop("horizon", 4))
+    settings |= {name: int(settings[name]) for name in ("candidates", "rounds", "seed") if name in settings}
+    unknown = set(settings) - {"limit", "margin", "penalty", "candidates", "rounds", "seed"}
+    if unknown:
+        expected = "horizon, limit, margin, penalty, candidates, rounds or seed"
+        raise InputError(f"predictive setting {unknown.pop()!r}: expected {expected}")
+    return Predictive(foresight(case, config, horizon), **settings)
 
 
 def _fixed(config: ControllerConfig) -> Controller:

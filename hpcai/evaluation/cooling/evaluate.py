@@ -108,7 +108,7 @@ def _play_all(config: CoolingConfig, folder: CoolingFolder, workers: int, quiet:
         per_day = round(86400.0 / hall.plant.step_length)
         steps = None if config.days is None else min(config.days * per_day, hall.steps)
         with closing(hall.plant):
-            record = hall.play(config.plays[name].make(), 0, steps)
+            record = hall.play(config.plays[name].make(config.halls[case][0]), 0, steps)
         folder.write_record(case, name, table_of(record, hall.surroundings))
 
     with Progress(len(cells), "plays", quiet) as progress:

@@ -151,6 +151,25 @@ def test_wrong_input_is_a_line_and_exit_code_2(
         evaluate_cooling(load_cooling_config(config))
 
 
+def test_controllers_that_look_ahead_save_and_keep_the_limit(weather: str, tmp_path: Path) -> None:
+    controllers = {
+        "default": "default",
+        "hot": {"kind": "fixed", "points": {"supply": 27.5, "airflow": 0.3}},
+        "guarded": {"kind": "fixed", "points": {"supply": 27.5, "airflow": 0.3}, "shield": True},
+        "predictive": {"kind": "predictive", "settings": {"candidates": 32, "rounds": 3}},
+    }
+    results = evaluate_cooling(load_cooling_config(a_config(tmp_path, weather, controllers=controllers, days=1)))
+    of = {name: row["metrics"] for name, row in results["cases"]["sine"]["controllers"].items()}
+    assert of["hot"]["hot_degree_hours"] > 3.0
+    assert of["guarded"]["hot_degree_hours"] < 0.2
+    assert of["predictive"]["hot_degree_hours"] < 0.2
+    assert of["predictive"]["hvac_kwh"] < 0.6 * of["default"]["hvac_kwh"]
+    with pytest.raises(InputError, match="predictive setting 'candidate'"):
+        controller_config({"kind": "predictive", "settings": {"candidate": 3}}, "mpc").make()
+    with pytest.raises(InputError, match="expected a case whose plant it can foresee"):
+        controller_config({"kind": "predictive"}, "mpc").make()
+
+
 def test_a_training_folder_stands_for_its_controller(tmp_path: Path) -> None:
     (tmp_path / "controller.yaml").write_text("kind: fixed\npoints: {supply: 24.5}\n")
     for given in (str(tmp_path), {"run": str(tmp_path)}):
