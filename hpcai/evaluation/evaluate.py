@@ -247,6 +247,11 @@ def _summary(
             "intervals": ranking.method,
             "ranking": rows,
         }
+        if source.site is not None:
+            from hpcai.evaluation.energy.tables import as_rows, to_baseline
+
+            own = metrics[metrics["trace"] == source.name]
+            traces[source.name]["energy_to_baseline"] = as_rows(to_baseline(own, source, ranking, config))
     return {
         "hpcai": version("hpcai"),
         "seed": config.seed,

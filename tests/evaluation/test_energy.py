@@ -78,6 +78,16 @@ def test_energy_can_be_the_objective_with_paired_intervals(swf: Path, site: dict
     assert ranking.best.to_baseline.low < ranking.best.to_baseline.value < ranking.best.to_baseline.high < 1
 
 
+def test_the_summary_has_the_ratios_with_their_intervals(evaluation: Evaluation) -> None:
+    rows = pd.DataFrame(evaluation.summary["traces"]["tiny"]["energy_to_baseline"]).set_index(["metric", "policy"])
+    means = _means(evaluation)
+    for metric in ("job_carbon", "peak_power", "pue"):
+        expected = means.loc["carbon-aware", metric] / means.loc["fcfs", metric]
+        assert rows.loc[(metric, "carbon-aware"), "value"] == pytest.approx(expected)
+        assert rows.loc[(metric, "carbon-aware"), "low"] <= expected <= rows.loc[(metric, "carbon-aware"), "high"]
+    assert "cost_usd" not in rows.index.get_level_values("metric")
+
+
 def test_the_summary_names_and_hashes_what_the_site_is_made_of(evaluation: Evaluation, site: dict[str, str]) -> None:
     summary = json.loads((evaluation.folder / "summary.json").read_text())
     assert set(summary["site"]) == set(site.values())

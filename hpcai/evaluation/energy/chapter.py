@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
 from hpcai.evaluation.config import Entry, EvaluationConfig
@@ -14,9 +13,9 @@ from hpcai.evaluation.energy.measures import powers
 from hpcai.evaluation.figures import MOST_DRAWN, Figure
 from hpcai.evaluation.humanise import percent
 from hpcai.evaluation.inputs import Input
-from hpcai.evaluation.ranking import Floats, Ranking
+from hpcai.evaluation.ranking import Ranking
 from hpcai.evaluation.tables import Means, Table
-from hpcai.evaluation.windows import Window, overlap
+from hpcai.evaluation.windows import Window
 from hpcai.simulation.energy.it_power import KWH, ItPower, energy_by
 from hpcai.simulation.energy.site import Site, SitePower
 
@@ -45,33 +44,22 @@ class EnergyChapter:
         self._typical, self._schedules = typical, schedules
 
     @property
-    def table(self) -> Table:
-        """Means over the windows."""
-        return tables.energy_table(self._means, self._ranking)
+    def power(self) -> Table | None:
+        """Energy and power, means over the windows."""
+        return tables.energy_table("energy", tables.OF_POWER, self._means, self._ranking)
+
+    @property
+    def cost(self) -> Table | None:
+        """Money and carbon, means over the windows; None if neither is known."""
+        return tables.energy_table("energy-cost", tables.OF_COST, self._means, self._ranking)
 
     @property
     def ratios(self) -> Table | None:
         """Ratios to the baseline with intervals; None for one window, which gives none."""
         if len(self._source.windows) < 2:
             return None
-        units = {}
-        for metric in tables.COMPARED:
-            values = {entry: self._values(entry, metric) for entry in self._means}
-            if all(len(of_entry) == len(self._source.windows) for of_entry in values.values()):
-                units[metric] = values
-        block = overlap(self._source.windows)
-        return tables.ratio_table(
-            tables.Compared(units, self._ranking, block, self._config.resamples, self._config.seed)
-        )
-
-    def _values(self, entry: Entry, metric: str) -> Floats:
-        chosen = (
-            (self._metrics["policy"] == entry.name)
-            & (self._metrics["backfill"] == entry.backfill)
-            & (self._metrics["metric"] == metric)
-        )
-        values: Floats = self._metrics.loc[chosen, "value"].to_numpy(np.float64)
-        return values
+        found = tables.to_baseline(self._metrics, self._source, self._ranking, self._config)
+        return tables.ratio_table(found, self._ranking)
 
     @cached_property
     def tenants(self) -> Table | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from hpcai.evaluation.config import Entry
-from hpcai.evaluation.humanise import number, ratio
+from hpcai.evaluation.config import Entry, EvaluationConfig
+from hpcai.evaluation.humanise import number
+from hpcai.evaluation.humanise import ratio as ratio_text
+from hpcai.evaluation.inputs import Input
 from hpcai.evaluation.metrics import METRICS
 from hpcai.evaluation.ranking import Floats, Ranking, rank
+from hpcai.evaluation.statistics import Ratio
 from hpcai.evaluation.tables import MOST_GROUPS, Cell, Means, Row, Table, entry_kind, metric_text
+from hpcai.evaluation.windows import overlap
 
-HEADINGS: Final = {
+OF_POWER: Final = {
     "it_energy": "machines",
     "job_energy": "of it jobs",
     "energy_per_job": "per job",
@@ -23,12 +26,14 @@ HEADINGS: Final = {
     "site_energy": "site",
     "site_peak": "peak of site",
     "pue": "PUE",
+}
+OF_COST: Final = {
     "cost_usd": "cost",
     "cost_eur": "cost",
-    "job_cost_usd": "of it jobs",
-    "job_cost_eur": "of it jobs",
+    "job_cost_usd": "cost of jobs",
+    "job_cost_eur": "cost of jobs",
     "carbon": "carbon",
-    "job_carbon": "of it jobs",
+    "job_carbon": "carbon of jobs",
 }
 COMPARED: Final = {
     "energy_per_job": "energy per job",
@@ -41,54 +46,72 @@ COMPARED: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Compared:
-    """How the ratios to the baseline came about: as in the ranking by the objective."""
+def to_baseline(
+    metrics: pd.DataFrame, source: Input, ranking: Ranking, config: EvaluationConfig
+) -> dict[str, dict[Entry, Ratio]]:
+    """Return each entry's ratio to the baseline by each metric of COMPARED, paired over windows as in the ranking.
 
-    units: dict[str, dict[Entry, Floats]]  # by metric: values of each window, by entry
-    ranking: Ranking
-    block: int
-    resamples: int
-    seed: int
+    ``metrics`` are the rows of one log. A metric that some entry lacks in some window is left out; one window gives no
+    interval.
+    """
+    result = {}
+    for metric in COMPARED:
+        units = {entry: _over_windows(metrics, entry, metric) for entry in source.entries}
+        if all(len(values) == len(source.windows) for values in units.values()):
+            ranked = rank(
+                units,
+                METRICS[metric],
+                ranking.baseline,
+                ranking.method,
+                block=overlap(source.windows) if len(source.windows) > 1 else 1,
+                resamples=config.resamples,
+                seed=config.seed,
+            )
+            result[metric] = {row.entry: row.to_baseline for row in ranked.rows}
+    return result
 
-    def of(self, metric: str) -> Ranking:
-        """Return the entries' ratios to the baseline by ``metric``, paired over windows."""
-        return rank(
-            self.units[metric],
-            METRICS[metric],
-            self.ranking.baseline,
-            self.ranking.method,
-            block=self.block,
-            resamples=self.resamples,
-            seed=self.seed,
-        )
+
+def _over_windows(metrics: pd.DataFrame, entry: Entry, metric: str) -> Floats:
+    chosen = (metrics["policy"] == entry.name) & (metrics["backfill"] == entry.backfill) & (metrics["metric"] == metric)
+    values: Floats = metrics.loc[chosen, "value"].to_numpy(np.float64)
+    return values
 
 
-def energy_table(means: Means, ranking: Ranking) -> Table:
-    """Return the means over windows of every metric of energy, by entry in the order of the ranking."""
-    shown = [name for name in HEADINGS if any(name in of_entry for of_entry in means.values())]
+def as_rows(ratios: dict[str, dict[Entry, Ratio]]) -> list[dict[str, Any]]:
+    """Return the ratios as plain data; a bound that is not defined is None."""
+    return [
+        {"metric": metric, "policy": entry.name, "backfill": entry.backfill}
+        | {key: value if np.isfinite(value) else None for key, value in vars(ratio).items()}
+        for metric, of_entries in ratios.items()
+        for entry, ratio in of_entries.items()
+    ]
+
+
+def energy_table(name: str, chosen: dict[str, str], means: Means, ranking: Ranking) -> Table | None:
+    """Return means over windows of the ``chosen`` metrics, by entry in the order of the ranking; None if none is known.
+
+    ``chosen`` gives the heading of each.
+    """
+    shown = {metric: text for metric, text in chosen.items() if any(metric in of_entry for of_entry in means.values())}
     rows = []
     for ranked in ranking.rows:
-        values = [(name, means[ranked.entry].get(name, np.nan)) for name in shown]
-        cells = [Cell(metric_text(name, value), value) for name, value in values]
+        values = [(metric, means[ranked.entry].get(metric, np.nan)) for metric in shown]
+        cells = [Cell(metric_text(metric, value), value) for metric, value in values]
         rows.append(Row([Cell(ranked.entry.label), *cells], entry_kind(ranked.entry, ranking)))
-    return Table("energy", [("policy", ""), *((HEADINGS[n], METRICS[n].definition) for n in shown)], rows)
+    headings = [("policy", ""), *((text, METRICS[metric].definition) for metric, text in shown.items())]
+    return Table(name, headings, rows) if shown else None
 
 
-def ratio_table(compared: Compared) -> Table:
-    """Return ratios to the baseline with their intervals, metric by metric, by entry in the order of the ranking."""
-    shown = [name for name in COMPARED if name in compared.units]
-    by_metric = {name: {row.entry: row.to_baseline for row in compared.of(name).rows} for name in shown}
-    ranking = compared.ranking
+def ratio_table(ratios: dict[str, dict[Entry, Ratio]], ranking: Ranking) -> Table:
+    """Return the ratios of :func:`to_baseline`, by entry in the order of the ranking."""
     rows = []
     for ranked in ranking.rows:
         cells = [Cell(ranked.entry.label)]
-        for name in shown:
-            to_baseline = by_metric[name][ranked.entry]
-            text = "1" if ranked.entry == ranking.baseline else ratio(to_baseline)
-            cells.append(Cell(text, to_baseline.value))
+        for of_entries in ratios.values():
+            of_entry = of_entries[ranked.entry]
+            cells.append(Cell("1" if ranked.entry == ranking.baseline else ratio_text(of_entry), of_entry.value))
         rows.append(Row(cells, entry_kind(ranked.entry, ranking)))
-    headings = [("policy", ""), *((COMPARED[name], METRICS[name].definition) for name in shown)]
+    headings = [("policy", ""), *((COMPARED[name], METRICS[name].definition) for name in ratios)]
     return Table("energy-ratios", headings, rows)
 
 
