@@ -9,6 +9,7 @@ import typer
 
 def train_cooling_command(
     config: Annotated[str, typer.Argument(metavar="CONFIG.yaml", help="What is learned, on which plant and weather.")],
+    weather: Annotated[list[str] | None, typer.Option(help="Instead of what the file says; may be repeated.")] = None,
     budget: Annotated[str | None, typer.Option(help="20m, '50000 steps', '40 trials'.  [default: as the file]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.  [default: as the file says, or 0]")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for the run.  [default: as the file says]")] = None,
@@ -18,8 +19,10 @@ def train_cooling_command(
     from hpcai.learning.cooling.config import load_cooling_training
     from hpcai.learning.cooling.training import train_cooling
 
-    given = {"budget": budget, "seed": seed, "out": out}
-    settings = load_cooling_training(config, {key: value for key, value in given.items() if value is not None})
+    given = {"weather": weather, "budget": budget, "seed": seed, "out": out}
+    settings = load_cooling_training(
+        config, {key: value for key, value in given.items() if value is not None and value != []}
+    )
     trained = train_cooling(settings, quiet)
     if quiet:
         return

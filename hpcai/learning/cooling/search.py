@@ -40,11 +40,14 @@ def controller_of(method: str, values: dict[str, float]) -> ControllerConfig:
 def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Score:
     """Find the settings with the best score over whole years of all weathers; the best so far is always on disk.
 
-    Sampled by Optuna's Gaussian process. Returns the score of the best.
+    Sampled by Optuna's TPE, beginning with the setpoints that the configuration begins with, where it has any.
+    Returns the score of the best.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     halls = [config.case(weather).open() for weather in config.weather]
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed, multivariate=True))
+    if config.begin:
+        study.enqueue_trial({name: config.begin[name] for name in RANGES[config.method] if name in config.begin})
     clock, best = Clock(config.limits), None
     total = int(config.limits.steps) if config.limits.steps < float("inf") else 1000
     with closing(_Halls(halls)), Progress(total, "trials", quiet) as progress:
