@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from hpcai.cli import app
@@ -269,3 +271,30 @@ def test_the_command_line_says_what_a_file_holds(tmp_path: Path) -> None:
     assert "Testville, UTO" in said.output
     as_json = CliRunner().invoke(app, ["weather", "inspect", str(path), "--json"])
     assert '"hours": 48.0' in as_json.output
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    lines = _epw(tmp_path / "a.epw", _rows()).read_text().splitlines()
+    for _ in range(data.draw(st.integers(1, 3))):
+        line = data.draw(st.integers(0, len(lines) - 1))
+        fields = lines[line].split(",")
+        fields[data.draw(st.integers(0, len(fields) - 1))] = data.draw(
+            st.sampled_from(["", "nan", "inf", "-1", "99.9", "1e999", "x", "0", "24", "29", "999999"])
+        )
+        change = data.draw(st.sampled_from(["field", "drop", "twice", "cut"]))
+        edited = {"field": [",".join(fields)], "drop": [], "twice": [lines[line]] * 2, "cut": [lines[line][:7]]}
+        lines[line : line + 1] = edited[change]
+    damaged = tmp_path / "b.epw"
+    damaged.write_text("\n".join(lines))
+    said, weather = "", None
+    try:
+        weather = read_weather(damaged)
+    except InputError as error:
+        said = str(error)
+    if weather is None:
+        assert str(damaged) in said
+        assert "\n" not in said
+    else:
+        assert np.isfinite(weather.at(900).frame.to_numpy()).all()
