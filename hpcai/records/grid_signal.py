@@ -7,7 +7,6 @@ of any other table a column named after price or carbon intensity is taken.
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ import pandas as pd
 
 from hpcai.errors import FormatError, InputError
 from hpcai.records.calendar import DAY, WEEK, YEAR, at_like_time
-from hpcai.records.readers._observed import Observed
+from hpcai.records.readers._observed import Observed, ascending_times, check_rows, numbered_rows
 from hpcai.records.readers._source import read_text, stem
 from hpcai.records.schema import Column
 
@@ -92,21 +91,16 @@ def read_grid_signal(path: str | Path, *, direct: bool = False) -> GridSignal:
     text, sha256 = read_text(path, "a series of prices or carbon intensities")
     lines = text.splitlines()
     delimiter = ";" if lines[0].count(";") > lines[0].count(",") else ","
-    rows = [(number, row) for number, row in enumerate(csv.reader(lines, delimiter=delimiter), 1) if row]
-    heading, rows = rows[0][1], rows[1:]
-    when, what, kind, unit = _columns(path, heading, direct)
-    for number, row in rows:
-        if len(row) != len(heading):
-            raise InputError(f"{path}: line {number}: found {len(row)} fields, expected {len(heading)}")
-    if len(rows) < 2:
-        raise InputError(f"{path}: found {len(rows)} rows, expected at least 2")
+    heading, *rows = numbered_rows(path, lines, 0, delimiter)
+    when, what, kind, unit = _columns(path, heading[1], direct)
+    check_rows(path, len(heading[1]), rows)
     numbers = np.array([number for number, _ in rows])
-    seconds, zone = _seconds(path, numbers, [row[when] for _, row in rows])
+    seconds, zone = ascending_times(path, numbers, [row[when] for _, row in rows])
     step = float(np.median(np.diff(seconds)))
     observed = Observed(path, seconds, numbers, {kind: _values(path, numbers, [row[what] for _, row in rows], kind)})
     grid = np.arange(seconds[0], seconds[-1] + step / 2, step)
     values, filled = observed.on_grid(kind, grid)
-    notes = [] if zone or "utc" in heading[when].lower() else ["its times name no zone, taken as UTC"]
+    notes = [] if zone or "utc" in heading[1][when].lower() else ["its times name no zone, taken as UTC"]
     frame = pd.DataFrame({"time": grid, "value": values})
     return GridSignal(stem(path), kind, unit, frame, step, filled, notes, {path.name: sha256})
 
@@ -132,23 +126,6 @@ def _columns(path: Path, heading: list[str], direct: bool) -> tuple[int, int, Ki
         raise InputError(f"{path}: line 1: found column {heading[place]!r}, expected USD/MWh or EUR/MWh in its name")
     currency = {"€": "EUR", "$": "USD"}.get(unit.group(1), unit.group(1)) if unit else "EUR"  # e.sios says only 'value'
     return when, place, "price", f"{currency}/MWh"
-
-
-def _seconds(path: Path, numbers: Any, texts: list[str]) -> tuple[Floats, bool]:
-    """Return the times as Unix seconds, which have to ascend, and whether the first names a zone."""
-    times = pd.to_datetime(pd.Series(texts), errors="coerce", format="ISO8601", utc=True)
-    wrong = np.flatnonzero(times.isna().to_numpy())
-    if len(wrong):
-        i = wrong[0]
-        raise InputError(f"{path}: line {numbers[i]}: found {texts[i]!r} for the time, expected as 2023-01-01T00:00Z")
-    seconds: Floats = np.array((times - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
-    back = np.flatnonzero(np.diff(seconds) <= 0)
-    if len(back):
-        i = back[0] + 1
-        raise InputError(
-            f"{path}: line {numbers[i]}: found time {texts[i]!r} again or out of order, expected a later one"
-        )
-    return seconds, pd.Timestamp(texts[0]).tzinfo is not None
 
 
 def _values(path: Path, numbers: Any, texts: list[str], kind: Kind) -> Floats:

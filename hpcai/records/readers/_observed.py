@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -56,3 +58,50 @@ class Observed:
                 f"{self.path}: {where}: no {name.replace('_', ' ')} for {gaps[longest] / 3600:g} hours {side} it, "
                 f"expected a gap of at most {LONGEST_GAP / 3600:g} hours"
             )
+
+
+def numbered_rows(path: Path, lines: list[str], first: int, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+    """Return the rows of delimited text from line ``first`` (from 0) on, each with the number of its last line.
+
+    The first is the heading. Raises InputError if there is none, or the text is not delimited.
+    """
+    reader = csv.reader(lines[first:], delimiter=delimiter)
+    try:
+        rows = [(first + reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: line {first + reader.line_num}: found {error}, expected delimited text") from error
+    if not rows:
+        raise InputError(f"{path}: found no heading, expected names of columns")
+    return rows
+
+
+def check_rows(path: Path, width: int, rows: list[tuple[int, list[str]]]) -> None:
+    """Raise InputError if a row has not ``width`` fields, or there are not two."""
+    for number, row in rows:
+        if len(row) != width:
+            raise InputError(f"{path}: line {number}: found {len(row)} fields, expected {width}")
+    if len(rows) < 2:
+        raise InputError(f"{path}: found {len(rows)} rows, expected at least 2")
+
+
+def ascending_times(path: Path, lines: Integers, texts: list[str]) -> tuple[Floats, bool]:
+    """Return times in ISO 8601 as Unix seconds, without a zone as if UTC, and whether they name a zone.
+
+    Raises InputError with the line of one that is none, is not later than the one before, or alone lacks a zone.
+    """
+    times: list[datetime] = []
+    for line, text in zip(lines, texts, strict=True):
+        try:
+            time = datetime.fromisoformat(text.strip())
+        except ValueError:
+            raise InputError(
+                f"{path}: line {line}: found {text!r} for the time, expected such as 2023-01-01T00:00"
+            ) from None
+        if times and (time.tzinfo is None) != (times[0].tzinfo is None):
+            raise InputError(f"{path}: line {line}: found time {text!r}, expected all or none with a zone")
+        if times and time <= times[-1]:
+            raise InputError(f"{path}: line {line}: found time {text!r} again or out of order, expected a later one")
+        times.append(time)
+    zone = times[0].tzinfo is not None
+    origin = datetime(1970, 1, 1, tzinfo=UTC if zone else None)
+    return np.array([(time - origin).total_seconds() for time in times]), zone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hpcai.errors import FormatError, InputError
-from hpcai.records.readers._observed import Floats, Observed
+from hpcai.records.readers._observed import Floats, Observed, ascending_times, check_rows, numbered_rows
 from hpcai.records.readers.epw import Site
 
 _NAMES: Final = {  # quantity: names of its column, in lower case and without a unit
@@ -47,29 +46,25 @@ def read_weather_csv(path: Path, text: str) -> tuple[Observed, Site]:
     """
     lines = text.splitlines()
     about, first = _about(path, lines)
-    rows = list(csv.reader(lines[first:]))
-    heading = [_plain(name) for name in rows[0]]
-    if "time" not in heading or not set(heading) & set(_NAMES["dry_bulb"]):
-        found = ", ".join(rows[0][:4])
-        raise FormatError(
-            f"{path}: line {first + 1}: found columns {found}, expected an EPW file, or time and temperature"
-        )
-    numbered = [(number, row) for number, row in enumerate(rows[1:], first + 2) if row]
-    for number, row in numbered:
-        if len(row) != len(heading):
-            raise InputError(f"{path}: line {number}: found {len(row)} fields, expected {len(heading)}")
-    if len(numbered) < 2:
-        raise InputError(f"{path}: found {len(numbered)} rows, expected at least 2")
-    numbers = np.array([number for number, _ in numbered])
-    seconds = _seconds(path, numbers, [row[heading.index("time")] for _, row in numbered])
+    heading, *rows = numbered_rows(path, lines, first)
+    names = [_plain(name) for name in heading[1]]
+    if "time" not in names or not set(names) & set(_NAMES["dry_bulb"]):
+        found = ", ".join(heading[1][:4])
+        expected = "an EPW file, or time and temperature"
+        raise FormatError(f"{path}: line {heading[0]}: found columns {found}, expected {expected}")
+    check_rows(path, len(names), rows)
+    numbers = np.array([number for number, _ in rows])
+    seconds, zone = ascending_times(path, numbers, [row[names.index("time")] for _, row in rows])
+    if zone:
+        raise InputError(f"{path}: line {numbers[0]}: found a time with a zone, expected local time without one")
     step = _step(seconds)
     begin = np.ceil(seconds[0] / step) * step
     observed = Observed(path, seconds - begin, numbers)
-    for quantity, names in _NAMES.items():
-        place = next((heading.index(name) for name in names if name in heading), None)
+    for quantity, known in _NAMES.items():
+        place = next((names.index(name) for name in known if name in names), None)
         if place is not None:
-            texts = [row[place] for _, row in numbered]
-            observed.values[quantity] = _values(path, numbers, texts, quantity, rows[0][place])
+            texts = [row[place] for _, row in rows]
+            observed.values[quantity] = _values(path, numbers, texts, quantity, heading[1][place])
     whole = (np.floor(seconds[-1] / step) + 1) * step - begin
     start = datetime(1970, 1, 1) + pd.Timedelta(seconds=float(begin)).to_pytimedelta()
     return observed, replace(about, start=start, duration=float(whole), step=step)
@@ -95,26 +90,6 @@ def _about(path: Path, lines: list[str]) -> tuple[Site, int]:
             ) from None
         heading = next((i for i, line in enumerate(lines) if i > 1 and line.startswith("time,")), 0)
     return Site(location="", start=datetime(1970, 1, 1), duration=0, step=0, typical=False, **site), heading
-
-
-def _seconds(path: Path, numbers: Any, texts: list[str]) -> Floats:
-    times = pd.to_datetime(pd.Series(texts), errors="coerce", format="ISO8601")
-    wrong = np.flatnonzero(times.isna().to_numpy())
-    if len(wrong):
-        i = wrong[0]
-        raise InputError(
-            f"{path}: line {numbers[i]}: found {texts[i]!r} for the time, expected such as 2023-01-01T00:00"
-        )
-    if times.dt.tz is not None:
-        raise InputError(f"{path}: line {numbers[0]}: found a time with a zone, expected local time without one")
-    seconds: Floats = np.array((times - pd.Timestamp(0)).dt.total_seconds(), np.float64)
-    back = np.flatnonzero(np.diff(seconds) <= 0)
-    if len(back):
-        i = back[0] + 1
-        raise InputError(
-            f"{path}: line {numbers[i]}: found time {texts[i]!r} again or out of order, expected a later one"
-        )
-    return seconds
 
 
 def _step(seconds: Floats) -> float:
