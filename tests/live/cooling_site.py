@@ -106,8 +106,7 @@ class Site:
         self.publish()
 
     def put(self, name: str, register: Any, value: float) -> None:
-        words = [32704, 0] if math.isnan(value) else register.encode(value)
-        self.words |= {register.address + i: word for i, word in enumerate(words)}
+        self.words |= {register.address + i: word for i, word in enumerate(register.encode(value))}
 
     def get(self, name: str) -> float:
         register = self.points.written[name]
