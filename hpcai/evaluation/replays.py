@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
@@ -51,7 +51,7 @@ def _replay_window(
             key = (policy.kill_at_limit, policy.dependencies)
             if config.fair_start and key not in fair:
                 fair[key] = fair_start(jobs, source.machine, policy)
-            schedule = _schedule(source, window, jobs, entry, config, progress)
+            schedule = scheduled(source, window, jobs, entry, config.seed, progress.within(len(jobs)))
             metrics = measure(schedule, jobs, source.machine, fair_start=fair.get(key), warmup=config.warmup)
             if source.site is not None:
                 from hpcai.evaluation.energy.measures import energy_metrics
@@ -61,26 +61,27 @@ def _replay_window(
         progress.advance()
 
 
-def _schedule(
-    source: Input, window: Window, jobs: pd.DataFrame, entry: Entry, config: EvaluationConfig, progress: Progress
+def scheduled(
+    source: Input,
+    window: Window,
+    jobs: pd.DataFrame,
+    entry: Entry,
+    seed: int,
+    progress: Callable[[int], object] | None = None,
 ) -> pd.DataFrame:
-    """Return who ran when under an entry."""
+    """Return who of a window's ``jobs`` ran when under an entry; ``seed`` draws how hard jobs work."""
     if entry.policy is None:
         return recorded_schedule(jobs)
-    past, within = source.past(window), progress.within(len(jobs))
-    if source.site is not None and not entry.response.idle:
-        from hpcai.simulation.energy.response import replay_with
+    past = source.past(window)
+    if entry.response.idle:
+        from hpcai.simulation import replay
 
-        return replay_with(
-            entry.response,
-            jobs,
-            source.machine,
-            entry.policy,
-            source.site,
-            seed=config.seed,
-            past=past,
-            progress=within,
-        )
-    from hpcai.simulation import replay
+        origin = source.trace.origin
+        return replay(jobs, source.machine, entry.policy, past=past, origin=origin, progress=progress).table
+    from hpcai.simulation.energy.response import replay_with
+    from hpcai.simulation.energy.site import Site
 
-    return replay(jobs, source.machine, entry.policy, past=past, origin=source.trace.origin, progress=within).table
+    site = source.site or Site(origin=source.trace.origin)
+    return replay_with(
+        entry.response, jobs, source.machine, entry.policy, site, seed=seed, past=past, progress=progress
+    )

@@ -16,6 +16,7 @@ from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
 from hpcai.evaluation.config import EvaluationConfig
 from hpcai.evaluation.config import make_config as make_evaluation
+from hpcai.evaluation.energy.definitions import ENERGY_NAMES
 from hpcai.evaluation.metrics import METRICS
 from hpcai.learning.budget import Budget, BudgetText, parse_budget
 from hpcai.learning.config import TrainingConfig
@@ -235,6 +236,8 @@ def make_config(fields: Mapping[str, Any], where: str = "sweep") -> SweepConfig:
     for objective in config.objectives if config.kind == "evaluate" else ():
         if objective.name not in METRICS or not METRICS[objective.name].better:
             raise InputError(f"{where}: objective {objective.name!r}: expected a metric that has a better side")
+        if objective.name in ENERGY_NAMES and not (config.evaluate or {}).get("power"):
+            raise InputError(f"{where}: objective {objective.name!r}: expected power: true in evaluate, found none")
     point = some_point(config)
     if config.kind == "evaluate":
         evaluation = config.evaluation(point)

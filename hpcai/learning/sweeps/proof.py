@@ -138,9 +138,9 @@ def _policies(config: SweepConfig, trial: FrozenTrial) -> list[dict[str, Any]]:
         folders = [run_folder(config, trial.number, repeat) for repeat in range(config.repeats)]
         names = [name] if len(folders) == 1 else [f"{name} seed {config.seed + i}" for i in range(len(folders))]
         return [{"name": n, **policy_of_run(f"{PREFIX}{folder}")} for n, folder in zip(names, folders, strict=True)]
-    policy = config.evaluation(trial.params).entries[0].policy  # with what the evaluation's keys say of it
-    assert policy is not None
-    return [policy.model_dump() | {"name": name}]
+    entry = config.evaluation(trial.params).entries[0]  # with what the evaluation's keys say of it
+    assert entry.policy is not None
+    return [entry.policy.model_dump() | entry.response.model_dump(exclude_defaults=True) | {"name": name}]
 
 
 def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcai.evaluation.config import Entry, EvaluationConfig
+from hpcai.evaluation.energy.definitions import ENERGY_NAMES
 from hpcai.evaluation.fairness import fair_start
 from hpcai.evaluation.inputs import Input, prepare
 from hpcai.evaluation.metrics import JOB_MEANS, job_values, measure
+from hpcai.evaluation.replays import scheduled
 from hpcai.evaluation.windows import Window, overlap
 from hpcai.learning.sweeps.config import SweepConfig, some_point
 from hpcai.learning.sweeps.space import Point
@@ -22,8 +24,11 @@ from hpcai.scheduling.policy import Policy
 Floats = npt.NDArray[np.float64]
 
 _FAIR: Final = ("delayed_past_fair_start", "mean_fair_start_miss")
-_LAID_OUT_BY: Final = {"trace", "format", "machine", "size", "load", "jobs", "windows", "part", "seed", "warmup"}
-"""Keys of an evaluation that say which jobs are replayed on what; the others are the policy's."""
+_LAID_OUT_BY: Final = {
+    *("trace", "format", "machine", "size", "load", "jobs", "windows", "part", "seed", "warmup"),
+    *("power", "cooling", "weather", "price", "carbon"),
+}
+"""Keys of an evaluation that say which jobs are replayed on what and where; the others are the policy's."""
 _KEPT: Final = 4  # layouts whose logs stay in memory; a what-if of the load makes others
 
 
@@ -71,10 +76,9 @@ class Replays:
         return self._config.evaluation(point, **self._fixed, **fixed)
 
     def _play(self, prepared: _Prepared, entry: Entry, metrics: list[str]) -> Iterator[list[float]]:
-        assert entry.policy is not None
         for step in prepared.order:
             source, window = prepared.cells[step]
-            values = prepared.values(source, window, entry.policy, metrics)
+            values = prepared.values(source, window, entry, metrics)
             yield [value / prepared.scale(source, name) for name, value in zip(metrics, values, strict=True)]
 
     def _prepared(self, evaluation: EvaluationConfig) -> _Prepared:
@@ -96,23 +100,24 @@ class _Prepared:
             self.sources.append(prepare(trace, evaluation, {source.name for source in self.sources}))
         self.cells = [(source, window) for source in self.sources for window in source.windows]
         self.order: npt.NDArray[np.int64] = np.random.default_rng(config.seed).permutation(len(self.cells))
-        self._warmup = evaluation.warmup
+        self._warmup, self._seed = evaluation.warmup, evaluation.seed
         self._rival = _rival(config, evaluation)
         self._fair: dict[tuple[str, int, bool, bool], Floats] = {}
         self._scales: dict[tuple[str, str], float] = {}
 
-    def values(self, source: Input, window: Window, policy: Policy, metrics: list[str]) -> list[float]:
-        """Return metrics of a policy in a window; nan where one is not defined."""
-        from hpcai.simulation import replay
-
+    def values(self, source: Input, window: Window, entry: Entry, metrics: list[str]) -> list[float]:
+        """Return metrics of an entry in a window; nan where one is not defined."""
         jobs = source.window_jobs(window)
-        past = source.past(window)
-        schedule = replay(jobs, source.machine, policy, past=past, origin=source.trace.origin).table
+        schedule = scheduled(source, window, jobs, entry, self._seed)
         if set(metrics) <= set(JOB_MEANS):
             values = job_values(schedule.iloc[self._warmup :])
             return [float(np.nanmean(values.under(name))) for name in metrics]
-        fair = self._fair_start(source, window, policy) if set(metrics) & set(_FAIR) else None
+        fair = self._fair_start(source, window, entry.policy or Policy()) if set(metrics) & set(_FAIR) else None
         found = measure(schedule, jobs, source.machine, fair_start=fair, warmup=self._warmup)
+        if set(metrics) & set(ENERGY_NAMES) and source.site is not None:
+            from hpcai.evaluation.energy.measures import energy_metrics
+
+            found |= energy_metrics(schedule, jobs, source.machine, source.site, self._seed, self._warmup)
         return [found.get(name, np.nan) for name in metrics]
 
     def scale(self, source: Input, metric: str) -> float:
@@ -137,12 +142,10 @@ def layout_of(evaluation: EvaluationConfig) -> str:
     return evaluation.model_dump_json(include=_LAID_OUT_BY)
 
 
-def _rival(config: SweepConfig, evaluation: EvaluationConfig) -> Policy:
+def _rival(config: SweepConfig, evaluation: EvaluationConfig) -> Entry:
     """Return the first rival, or FCFS."""
     rivals = list(config.rivals) or ["fcfs"]
-    policy = config.evaluation(start(config), policies=rivals[:1], backfill=list(evaluation.backfill)).entries[0].policy
-    assert policy is not None
-    return policy
+    return config.evaluation(start(config), policies=rivals[:1], backfill=list(evaluation.backfill)).entries[0]
 
 
 def start(config: SweepConfig) -> Point:

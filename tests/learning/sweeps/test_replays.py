@@ -56,6 +56,22 @@ def test_a_trial_is_the_mean_that_an_evaluation_of_the_validation_part_gives(tmp
     assert steps == pytest.approx(values[result.study.user_attrs["order"]], rel=1e-12)
 
 
+def test_what_a_policy_does_about_power_can_be_swept_for_energy(tmp_path):
+    policy = {"name": "limited", "ordering": "saf", "power_limit": "{limit}"}
+    template = {"policies": [policy], "power": True, "trace": "slurm-64gpu.sacct.txt", "windows": "2x10"}
+    fields = {"space": {"limit": {"low": 0.5, "high": 0.7}}, "start": [{"limit": 0.5}], "rivals": ["saf"]}
+    config = formula_sweep(tmp_path, template, objectives=["energy_per_job"], budget="1 trials", **fields)
+    config = config.model_copy(update={"part": "train", "test_windows": "2x10"})
+    result = run(config, quiet=True)
+    saf = result.study.user_attrs["rivals"]["SAF with EASY"]["energy_per_job"]
+    assert result.study.trials[0].value < 0.98 * np.mean(saf)
+    alone = evaluate(config.evaluation({"limit": 0.5}, out=str(tmp_path / "alone")), quiet=True)
+    values = alone.metrics.query("metric == 'energy_per_job' and policy == 'limited'")["value"]
+    assert result.study.trials[0].value == pytest.approx(values.mean())
+    with pytest.raises(InputError, match="expected power: true in evaluate"):
+        formula_sweep(tmp_path, {"power": False}, objectives=["energy_per_job"])
+
+
 def test_the_first_point_is_smallest_area_first_itself(tmp_path):
     result = run(formula_sweep(tmp_path, budget="1 trials"), quiet=True)
     saf = result.study.user_attrs["rivals"]["SAF with EASY"]["mean_bounded_slowdown"]
