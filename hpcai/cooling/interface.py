@@ -102,6 +102,23 @@ def check_commands(setpoints: Floats, it_load: Floats) -> None:
         raise InputError(f"setpoint {point.name} {found:g} {point.unit}: expected {point.low:g} to {point.high:g}")
 
 
+def checked(setpoints: Floats, it_load: Floats) -> tuple[Floats, Floats]:
+    """Return rows of setpoints, as many as loads or one, and of loads as they are passed on; raises as for one step."""
+    setpoints = np.ascontiguousarray(setpoints, dtype=np.float64)
+    it_load = np.ascontiguousarray(it_load, dtype=np.float64)
+    if len(setpoints) not in (1, len(it_load)):
+        raise InputError(f"expected setpoints and load of one length, found {len(setpoints)} and {len(it_load)}")
+    within = setpoints.shape[1:] == _LOW.shape and it_load.shape[1:] == (len(SIDES),)
+    i = 0
+    if within:
+        bad = ((setpoints < _LOW) | (setpoints > _HIGH)).any(axis=1) | ~((it_load >= 0) & (it_load <= 1)).all(axis=1)
+        if not bad.any():
+            return setpoints, it_load
+        i = int(np.argmax(bad))
+    check_commands(setpoints[min(i, len(setpoints) - 1)], it_load[i])
+    return setpoints, it_load
+
+
 class Plant(Protocol):
     """A plant with its weather, stepped in time."""
 
@@ -125,6 +142,12 @@ class Plant(Protocol):
         Raises:
             InputError: if a setpoint is outside its range, or the load outside 0..1.
             PlantError: if the plant broke down.
+        """
+
+    def rollout(self, setpoints: Floats, it_load: Floats) -> Floats:
+        """Go on for as many steps as there are loads (steps, 2) and return their readings, (steps, len(READINGS)).
+
+        ``setpoints`` is (steps, len(SETPOINTS)), or (1, len(SETPOINTS)) for the same at all steps. Raises as ``step``.
         """
 
     def close(self) -> None:

@@ -81,6 +81,20 @@ def test_a_side_heats_by_its_own_load(plant: EnergyPlusPlant) -> None:
     assert said["west_zone"] < said["east_zone"] - 2.0
 
 
+def test_steps_told_ahead_are_the_steps_told_one_by_one(plant: EnergyPlusPlant) -> None:
+    rng = np.random.default_rng(0)
+    told = np.array([simple(supply, airflow) for supply, airflow in rng.uniform((18.0, 0.3), (26.0, 1.0), (300, 2))])
+    load = rng.uniform(0.3, 1.0, (300, 2))
+    plant.reset(JULY)
+    one_by_one = [plant.step(setpoints, share) for setpoints, share in zip(told, load, strict=True)]
+    plant.reset(JULY)
+    np.testing.assert_allclose(plant.rollout(told, load), one_by_one, rtol=1e-12)
+    with pytest.raises(InputError, match="setpoint east_dec 50"):
+        plant.rollout(np.vstack((told[:2], simple(50.0))), load[:3])
+    with pytest.raises(InputError, match="expected setpoints and load of one length, found 2 and 3"):
+        plant.rollout(told[:2], load[:3])
+
+
 def test_an_episode_begins_at_any_step_of_the_year(plant: EnergyPlusPlant) -> None:
     plant.reset(JULY)
     steps = [plant.step(simple(20.0, 0.9), BUSY) for _ in range(12)]

@@ -65,7 +65,9 @@ def test_the_load_of_the_day_before_is_expected_again(hall: Hall) -> None:
 def test_predictive_control_needs_less_than_fixed_setpoints_and_keeps_the_limit(hall: Hall) -> None:
     def second_day(controller: Controller) -> dict[str, float]:
         record = hall.play(controller, JULY, 2 * DAY)  # of the first it learns when the load comes
-        return summary(replace(record, readings=record.readings[DAY:], setpoints=record.setpoints[DAY:]))
+        return summary(
+            replace(record, steps=record.steps[DAY:], readings=record.readings[DAY:], setpoints=record.setpoints[DAY:])
+        )
 
     of_mpc = second_day(Predictive(Foresight(pressure=99_500.0)))
     every = [

@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcai.cooling.energyplus.building import STAGES, ItCurve, prepare, read_model
 from hpcai.cooling.energyplus.process import EnergyPlusProcess, Floats, Job
-from hpcai.cooling.interface import OWN, READINGS, SETPOINT_INDEX, SIDES, check_commands
+from hpcai.cooling.interface import OWN, READINGS, SETPOINT_INDEX, SIDES, checked
 from hpcai.errors import InputError
 from hpcai.records.readers._source import decompress
 from hpcai.records.readers.epw import is_epw
@@ -163,8 +163,8 @@ class EnergyPlusPlant:
             )
         )
         self._now = self._start
-        for _ in range(steps):
-            self._process.step(self._values(OWN, np.ones(len(SIDES))))
+        if steps:
+            self._process.roll(np.tile(np.concatenate((OWN[self._told], np.ones(len(SIDES)))), (steps, 1)))
 
     def step(self, setpoints: Floats, it_load: Floats) -> Floats:
         """Go one step on; see :class:`hpcai.cooling.interface.Plant`.
@@ -172,12 +172,18 @@ class EnergyPlusPlant:
         Raises InputError, too, if supply air changes hands between the model and the caller within an episode, or
         some of its stages are left to the model and others not.
         """
-        check_commands(setpoints, it_load)
+        readings: Floats = self.rollout(setpoints[None], it_load[None])[0]
+        return readings
+
+    def rollout(self, setpoints: Floats, it_load: Floats) -> Floats:
+        """Go on for as many steps as there are loads; see hpcai.cooling.interface.Plant; raises as ``step``."""
+        setpoints, it_load = checked(setpoints, it_load)
+        steps = len(it_load)
         if self._process is None:
             raise InputError("step: expected reset first")
-        if self._now == self.steps:
+        if self._now + steps > self.steps:
             raise InputError(f"step: the year is over, {self.steps} steps; expected reset")
-        own = np.isnan(setpoints[_STAGES])
+        own = np.isnan(setpoints[:, _STAGES])
         if self._now == self._start and own.all() and not self._own_supply:
             self._begin(own_supply=True)
         if not (own.all() if self._own_supply else not own.any()):
@@ -185,16 +191,14 @@ class EnergyPlusPlant:
                 "setpoints of supply air: EnergyPlus leaves all of them to the model, or none, for a whole episode; "
                 f"found {int(own.sum())} of {own.size} left to it"
             )
-        self._process.step(self._values(setpoints, it_load))
-        self._now += 1
-        return self._readings()
-
-    def _values(self, setpoints: Floats, it_load: Floats) -> Floats:
-        return np.concatenate((setpoints[self._told], it_load))
+        told = np.broadcast_to(setpoints[:, self._told], (steps, self._told.size))
+        said = self._process.roll(np.hstack((told, it_load)))
+        self._now += steps
+        return np.asarray(said @ _SUMS.T)
 
     def _readings(self) -> Floats:
         assert self._process is not None
-        return _SUMS @ self._process.readings
+        return np.asarray(_SUMS @ self._process.readings)
 
     def close(self) -> None:
         """End the process of EnergyPlus."""

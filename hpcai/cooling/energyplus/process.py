@@ -11,7 +11,6 @@ import json
 import os
 import select
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from hpcai.errors import InputError, PlantError
 Floats = NDArray[np.float64]
 
 PATIENCE: Final = 120.0  # s that EnergyPlus may take for a step; the first one holds sizing and warm-up
+AHEAD: Final = 256  # steps that are told ahead where nothing depends on what is read; they fit into a pipe
 _WORKER: Final = Path(__file__).with_name("worker.py")
 _INSTALL: Final = "pip install 'hpcai[energyplus]'"
 
@@ -64,7 +64,6 @@ class EnergyPlusProcess:
         """Start it and wait until its warm-up is over; raise PlantError if it does not get there."""
         root = payload()
         self.folder = Path(tempfile.mkdtemp(prefix="hpcai-energyplus-"))
-        self._commands = struct.Struct(f"<{len(job.actuators)}d")
         self._size = 8 * (len(job.means) + len(job.lasts))
         try:
             model, weather = self.folder / "model.epJSON", self.folder / "weather.epw"
@@ -75,7 +74,7 @@ class EnergyPlusProcess:
             setup = self.folder / "job.json"
             setup.write_text(json.dumps(said), "utf-8")
             self._start(setup)
-            self.readings = self._receive()
+            self.readings = self._receive()[0]
         except BaseException:
             self.close()
             raise
@@ -102,24 +101,44 @@ class EnergyPlusProcess:
 
         Raises PlantError if EnergyPlus ended, crashed, or took longer than PATIENCE.
         """
-        try:
-            os.write(self._out, self._commands.pack(*values))
-        except BrokenPipeError as error:
-            raise PlantError(self._obituary()) from error
-        self.readings = self._receive()
+        self._send(values[None])
+        self.readings = self._receive()[0]
         return self.readings
 
-    def _receive(self) -> Floats:
+    def roll(self, values: Floats) -> Floats:
+        """Do ``step`` for each row of ``values`` and return the readings, (steps, readings).
+
+        Rows are written ahead, so that EnergyPlus waits for nobody. Raises PlantError as ``step`` does.
+        """
+        sent, said, parts = 0, 0, []
+        while said < len(values):
+            if sent < min(said + AHEAD, len(values)):
+                self._send(values[sent : said + AHEAD])
+                sent = min(said + AHEAD, len(values))
+            parts.append(self._receive(sent - said))
+            said += len(parts[-1])
+        readings = np.concatenate(parts)
+        self.readings = readings[-1]
+        return readings
+
+    def _send(self, values: Floats) -> None:
+        try:
+            os.write(self._out, np.ascontiguousarray(values, dtype="<f8").tobytes())
+        except BrokenPipeError as error:
+            raise PlantError(self._obituary()) from error
+
+    def _receive(self, most: int = 1) -> Floats:
+        """Return the readings of one step or of up to ``most``, whatever is there, (steps, readings)."""
         said = b""
-        while len(said) < self._size:
+        while len(said) == 0 or len(said) % self._size:
             if not select.select([self._in], [], [], PATIENCE)[0]:
                 self._process.kill()
                 raise PlantError(f"EnergyPlus gave no answer for {PATIENCE:.0f} s and was ended")
-            more = os.read(self._in, self._size - len(said))
+            more = os.read(self._in, -len(said) % self._size or most * self._size)
             if not more:
                 raise PlantError(self._obituary())
             said += more
-        return np.frombuffer(said, dtype="<f8").astype(np.float64)
+        return np.frombuffer(said, dtype="<f8").astype(np.float64).reshape(-1, self._size // 8)
 
     def _obituary(self) -> str:
         """Say in one line why the process ended: EnergyPlus's first severe error, else what the worker said."""

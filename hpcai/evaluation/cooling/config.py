@@ -26,10 +26,11 @@ class CoolingConfig(BaseModel):
     title: str = ""
     cases: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]  # settings of CoolingCase, and prices, carbon
     common: dict[str, Any] = {}  # settings of all cases
-    controllers: Annotated[dict[str, dict[str, Any] | str], Field(min_length=1)]
+    controllers: Annotated[dict[str, dict[str, Any] | str], Field(min_length=1)]  # in paths {case} is the case's name
     baseline: str = "default"
     limits: Named = "recommended"
     days: Annotated[int, Field(ge=1)] | None = None  # of each case from its start; None: all
+    every_weeks: Annotated[int, Field(ge=1)] = 1  # play one week of so many, each begun anew
     out: Source = "runs/cooling-report"
 
     @model_validator(mode="after")
@@ -43,10 +44,21 @@ class CoolingConfig(BaseModel):
         """The limits of the machines' inlets."""
         return CLASSES[self.limits]
 
-    @cached_property
-    def plays(self) -> dict[str, ControllerConfig]:
-        """The controllers; raises InputError for one that cannot be had."""
-        return {name: controller_config(given, f"controller {name}") for name, given in self.controllers.items()}
+    def plays(self, case: str) -> dict[str, ControllerConfig]:
+        """Return the controllers of a case; raises InputError for one that cannot be had."""
+        return {
+            name: controller_config(_of_case(given, case), f"controller {name}")
+            for name, given in self.controllers.items()
+        }
+
+    def stretches(self, steps: int, step_length: float) -> list[tuple[int, int]]:
+        """Return first step and length of each stretch that is played, of ``steps`` in all."""
+        if self.days is not None:
+            steps = min(steps, round(self.days * 86400.0 / step_length))
+        if self.every_weeks == 1:
+            return [(0, steps)]
+        week = round(7 * 86400.0 / step_length)
+        return [(start, week) for start in range(0, steps - week + 1, self.every_weeks * week)]
 
     @cached_property
     def halls(self) -> dict[str, tuple[CoolingCase, str | None, str | None]]:
@@ -59,9 +71,17 @@ class CoolingConfig(BaseModel):
         return made
 
 
+def _of_case(given: dict[str, Any] | str, case: str) -> dict[str, Any] | str:
+    if isinstance(given, dict):
+        return {key: value.replace("{case}", case) if isinstance(value, str) else value for key, value in given.items()}
+    return given.replace("{case}", case)
+
+
 def load_cooling_config(path: str | Path, given: Mapping[str, Any] | None = None) -> CoolingConfig:
     """Return the configuration in a YAML file, ``given`` before what it says; InputError if it is wrong."""
     config = validated(CoolingConfig, read_mapping(path) | dict(given or {}), str(path))
-    if not (config.halls and config.plays):
-        raise InputError(f"{path}: expected cases and controllers")
+    for case in config.halls:
+        config.plays(case)
+    if config.every_weeks > 1 and config.days is not None and config.days < 7:
+        raise InputError(f"{path}: every_weeks {config.every_weeks}: expected 7 days or more, found {config.days}")
     return config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import version
 from typing import Any, Final
@@ -14,6 +15,7 @@ import pandas as pd
 from hpcai.arrays import file_hash
 from hpcai.cooling.interface import READINGS, SETPOINTS, Floats
 from hpcai.evaluation.cooling.config import CoolingConfig
+from hpcai.evaluation.cooling.controllers import ControllerConfig
 from hpcai.evaluation.cooling.metrics import power, summary
 from hpcai.evaluation.cooling.records import table_of
 from hpcai.evaluation.fragmentation import RESAMPLES, SEED_OF_INTERVALS, in_threads
@@ -51,7 +53,7 @@ class CoolingFolder(ResumableFolder):
         """Return a record."""
         table = pd.read_parquet(self.path / self.file(case, controller))
         return Record(
-            start=int(table["step"].iloc[0]),
+            steps=table["step"].to_numpy(np.int64),
             step_length=step_length,
             setpoints=table[[f"set_{point.name}" for point in SETPOINTS]].to_numpy(np.float64),
             readings=table[[point.name for point in READINGS]].to_numpy(np.float64),
@@ -75,13 +77,12 @@ def evaluate_cooling(
 
     sources = [source for case, *rates in config.halls.values() for source in (case.weather, *rates) if source]
     sources += [str(case.it_load) for case, *_ in config.halls.values() if _is_file(case.it_load)]
-    sources += [each.network for each in config.plays.values() if each.network]
+    every = {case: config.plays(case) for case in config.halls}
+    sources += [each.network for plays in every.values() for each in plays.values() if each.network]
     identity = {
         "hpcai": version("hpcai"),
         "config": config.model_dump(mode="json", exclude={"out"}),
-        "controllers": {
-            name: each.model_dump(mode="json", exclude_defaults=True) for name, each in config.plays.items()
-        },
+        "controllers": {case: _described(plays) for case, plays in every.items()},
         "sha256": {source: file_hash(source) for source in dict.fromkeys(sources)},
     }
     folder = CoolingFolder(config.out, identity, resume)
@@ -93,22 +94,26 @@ def evaluate_cooling(
     return results
 
 
+def _described(plays: Mapping[str, ControllerConfig]) -> dict[str, Any]:
+    return {name: each.model_dump(mode="json", exclude_defaults=True) for name, each in plays.items()}
+
+
 def _is_file(it_load: float | str) -> bool:
     return isinstance(it_load, str) and it_load != "daily"
 
 
 def _play_all(config: CoolingConfig, folder: CoolingFolder, workers: int, quiet: bool) -> None:
     """Play whatever is not in the folder yet."""
-    cells = [(case, name) for case in config.halls for name in config.plays]
+    cells = [(case, name) for case in config.halls for name in config.controllers]
     todo = [cell for cell in cells if not folder.has(*cell)]
 
     def play(cell: tuple[str, str]) -> None:
         case, name = cell
         hall = config.halls[case][0].open()
-        per_day = round(86400.0 / hall.plant.step_length)
-        steps = None if config.days is None else min(config.days * per_day, hall.steps)
+        controller = config.plays(case)[name].make(config.halls[case][0])
         with closing(hall.plant):
-            record = hall.play(config.plays[name].make(config.halls[case][0]), 0, steps)
+            stretches = config.stretches(hall.steps, hall.plant.step_length)
+            record = Record.joined([hall.play(controller, start, steps) for start, steps in stretches])
         folder.write_record(case, name, table_of(record, hall.surroundings))
 
     with Progress(len(cells), "plays", quiet) as progress:
@@ -119,10 +124,11 @@ def _play_all(config: CoolingConfig, folder: CoolingFolder, workers: int, quiet:
 def _compared(config: CoolingConfig, folder: CoolingFolder, case: str) -> dict[str, Any]:
     """Return the metrics of each controller in a case, and its energies relative to the baseline's."""
     hall, *sources = config.halls[case]
-    records = {name: folder.record(case, name, hall.step_length) for name in config.plays}
-    steps = len(records[config.baseline].readings)
+    records = {name: folder.record(case, name, hall.step_length) for name in config.controllers}
+    steps = records[config.baseline].steps
     weather = hall.read_weather()
-    price, carbon = (hall.rates(source, steps, weather) for source in sources)
+    rates = [hall.rates(source, int(steps[-1]) + 1, weather) for source in sources]
+    price, carbon = (None if rate is None else rate[steps] for rate in rates)
     rows: dict[str, dict[str, Any]] = {
         name: {"metrics": summary(record, config.of_inlets, price, carbon)} for name, record in records.items()
     }
@@ -137,7 +143,7 @@ def _compared(config: CoolingConfig, folder: CoolingFolder, case: str) -> dict[s
                 "low": round(found.low, 4) if known else None,
                 "high": round(found.high, 4) if known else None,
             }
-    return {"it_curve": hall.it_curve, "plant": hall.plant, "steps": steps, "controllers": _rounded(rows)}
+    return {"it_curve": hall.it_curve, "plant": hall.plant, "steps": len(steps), "controllers": _rounded(rows)}
 
 
 def weekly(record: Record, which: str) -> Floats:

@@ -37,7 +37,7 @@ class Log:
 
 def table_of(record: Record, surroundings: Floats) -> pd.DataFrame:
     """Return a record as a table; ``surroundings`` (steps, len(SURROUNDINGS)) are the hall's."""
-    steps = record.start + np.arange(len(record.readings))
+    steps = record.steps
     columns = np.column_stack((steps, surroundings[steps], record.setpoints, record.readings))
     table = pd.DataFrame(columns, columns=["step", *_SURROUNDINGS, *_SETPOINTS, *_READINGS])
     return table.astype({"step": np.int64})

@@ -17,7 +17,7 @@ from hpcai.cooling.air import (
     humidity_of_wet_bulb,
     wet_bulb,
 )
-from hpcai.cooling.interface import OWN, READINGS, SETPOINTS, SIDES, check_commands
+from hpcai.cooling.interface import OWN, READINGS, SIDES, check_commands, checked
 from hpcai.cooling.parameters import PlantParameters, as_arrays, load_plant
 from hpcai.cooling.plant import LEDGER, WEATHER, step
 from hpcai.cooling.rollout import roll, roll_many
@@ -27,8 +27,6 @@ from hpcai.errors import InputError
 Floats = NDArray[np.float64]
 
 SETTLING = 96  # steps before the first, of its weather and half the load, that bring the state near its course
-_LOW = np.array([point.low for point in SETPOINTS])
-_HIGH = np.array([point.high for point in SETPOINTS])
 
 
 class WeatherColumns(Protocol):
@@ -172,16 +170,9 @@ class FastPlant:
         return dict(zip(LEDGER, self._ledger[0].tolist(), strict=True))
 
     def rollout(self, setpoints: Floats, it_load: Floats) -> Floats:
-        """Go on for as many steps as given and return their readings, (steps, len(READINGS)).
-
-        Args:
-            setpoints: (steps, len(SETPOINTS)).
-            it_load: (steps, 2).
-
-        Raises InputError as ``step`` does.
-        """
-        setpoints, it_load = _checked(setpoints, it_load)
-        steps = len(setpoints)
+        """Go on for as many steps as there are loads; see hpcai.cooling.interface.Plant."""
+        setpoints, it_load = checked(setpoints, it_load)
+        steps = len(it_load)
         self._check_stretch(steps)
         readings = np.empty((steps, len(READINGS)))
         roll(
@@ -209,8 +200,8 @@ class FastPlant:
         Raises InputError as ``step`` does.
         """
         candidates, steps, points = setpoints.shape
-        _checked(setpoints.reshape(-1, points), np.broadcast_to(it_load[:1], (candidates * steps, len(SIDES))))
-        _checked(setpoints[0], it_load)
+        checked(setpoints.reshape(-1, points), np.broadcast_to(it_load[:1], (candidates * steps, len(SIDES))))
+        checked(setpoints[0], it_load)
         self._check_stretch(steps)
         states = np.repeat(self.state[None], candidates, axis=0)
         readings = np.empty((candidates, steps, len(READINGS)))
@@ -234,19 +225,3 @@ class FastPlant:
     def _check_stretch(self, steps: int) -> None:
         if self.now + steps > self.steps:
             raise InputError(f"{steps} steps from step {self.now} on: the weather has {self.steps}")
-
-
-def _checked(setpoints: Floats, it_load: Floats) -> tuple[Floats, Floats]:
-    """Return setpoints and load as float64 rows; raises InputError at the first step that no plant can be told."""
-    setpoints = np.ascontiguousarray(setpoints, dtype=np.float64)
-    it_load = np.ascontiguousarray(it_load, dtype=np.float64)
-    if len(setpoints) != len(it_load):
-        raise InputError(f"expected setpoints and load of one length, found {len(setpoints)} and {len(it_load)}")
-    within = setpoints.shape[1:] == _LOW.shape and it_load.shape[1:] == (len(SIDES),)
-    if within:
-        bad = ((setpoints < _LOW) | (setpoints > _HIGH)).any(axis=1) | ~((it_load >= 0) & (it_load <= 1)).all(axis=1)
-        if not bad.any():
-            return setpoints, it_load
-    i = int(np.argmax(bad)) if within else 0
-    check_commands(setpoints[i], it_load[i])
-    return setpoints, it_load

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hpcai.cooling.controllers.controller import Controller
+from hpcai.cooling.controllers.controller import Controller, Fixed
 from hpcai.cooling.interface import READINGS, SETPOINTS, Floats, Plant
 from hpcai.cooling.observation import SURROUNDINGS
 from hpcai.errors import InputError
@@ -16,12 +17,19 @@ from hpcai.errors import InputError
 
 @dataclass(frozen=True)
 class Record:
-    """What happened step by step."""
+    """What happened step by step, in one stretch or several."""
 
-    start: int  # step of the year
+    steps: NDArray[np.int64]  # (steps,), counted from the beginning of the weather
     step_length: float  # s
     setpoints: Floats  # (steps, len(SETPOINTS))
     readings: Floats  # (steps, len(READINGS))
+
+    @classmethod
+    def joined(cls, records: Sequence[Record]) -> Record:
+        """Return several stretches of one plant as one record."""
+        parts = [(record.steps, record.setpoints, record.readings) for record in records]
+        steps, setpoints, readings = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return cls(steps, records[0].step_length, setpoints, readings)
 
 
 class Hall:
@@ -55,15 +63,11 @@ class Hall:
         self._observation[readings.size :] = self.surroundings[min(self.now, self.steps - 1)]
         return self._observation.copy()
 
-    def play(
-        self,
-        controller: Controller,
-        start: int = 0,
-        steps: int | None = None,
-        advance: Callable[[int], None] | None = None,
-    ) -> Record:
-        """Let ``controller`` rule for ``steps``, to the end if None; ``advance`` is told of each step that is done."""
+    def play(self, controller: Controller, start: int = 0, steps: int | None = None) -> Record:
+        """Let ``controller`` rule for ``steps``, to the end if None."""
         steps = self.steps - start if steps is None else steps
+        if type(controller) is Fixed:  # it does not look, so that the plant need not wait to be looked at
+            return self._hold(controller.points, start, steps)
         setpoints, readings = np.empty((steps, len(SETPOINTS))), np.empty((steps, len(READINGS)))
         controller.reset()
         observation = self.begin(start)
@@ -71,6 +75,11 @@ class Hall:
             setpoints[i] = controller.setpoints(observation)
             observation = self.step(setpoints[i])
             readings[i] = observation[: len(READINGS)]
-            if advance is not None:
-                advance(1)
-        return Record(start, self.plant.step_length, setpoints, readings)
+        return Record(start + np.arange(steps), self.plant.step_length, setpoints, readings)
+
+    def _hold(self, points: Floats, start: int, steps: int) -> Record:
+        """Play the same setpoints at all steps."""
+        self.begin(start)
+        readings = self.plant.rollout(points[None], self.it_load[start : start + steps])
+        self.now += steps
+        return Record(start + np.arange(steps), self.plant.step_length, np.tile(points, (steps, 1)), readings)

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from hpcai.cli import app
-from hpcai.cooling.interface import READING_INDEX, READINGS, SETPOINTS
+from hpcai.cooling.interface import READING_INDEX, READINGS, SETPOINTS, Floats
 from hpcai.errors import InputError
 from hpcai.evaluation.cooling.config import load_cooling_config
 from hpcai.evaluation.cooling.controllers import controller_config
@@ -46,6 +46,10 @@ def a_config(folder: Path, weather: str, **changes: object) -> Path:
     return path
 
 
+def a_record(setpoints: Floats, readings: Floats) -> Record:
+    return Record(np.arange(len(readings)), 900.0, setpoints, readings)
+
+
 def test_metrics_are_what_their_definitions_say() -> None:
     readings = np.zeros((4, len(READINGS)))
     for name, values in {
@@ -60,7 +64,7 @@ def test_metrics_are_what_their_definitions_say() -> None:
         readings[:, READING_INDEX[name]] = values
     setpoints = np.full((4, len(SETPOINTS)), np.nan)
     of = summary(
-        Record(0, 900.0, setpoints, readings),
+        a_record(setpoints, readings),
         price=np.array([50.0, 50, 100, 100]),
         carbon=np.array([500.0, 0, 0, 1000]),
     )
@@ -74,14 +78,14 @@ def test_metrics_are_what_their_definitions_say() -> None:
     assert of["hot_degree_hours"] == pytest.approx((1.0 + 2.0) * 0.25)
     assert of["cold_degree_hours"] == pytest.approx(0.25)
     assert of["inlet_max"] == 29.0
-    assert summary(Record(0, 900.0, setpoints, readings), CLASSES["A1"])["hot_minutes"] == 0.0
+    assert summary(a_record(setpoints, readings), CLASSES["A1"])["hot_minutes"] == 0.0
 
 
 def test_weeks_are_compared_or_days_of_a_short_record() -> None:
     readings = np.zeros((3 * 96, len(READINGS)))
     readings[:, READING_INDEX["hvac"]] = np.repeat([1000.0, 2000.0, 3000.0], 96)
-    np.testing.assert_allclose(weekly(Record(0, 900.0, readings, readings), "hvac"), [24.0, 48.0, 72.0])
-    assert weekly(Record(0, 900.0, readings, np.tile(readings, (7, 1))), "hvac").shape == (3,)
+    np.testing.assert_allclose(weekly(a_record(readings, readings), "hvac"), [24.0, 48.0, 72.0])
+    assert weekly(a_record(readings, np.tile(readings, (7, 1))), "hvac").shape == (3,)
 
 
 def test_a_comparison_through_the_command_line(weather: str, tmp_path: Path) -> None:
@@ -105,6 +109,38 @@ def test_a_comparison_through_the_command_line(weather: str, tmp_path: Path) -> 
     log = read_log(tmp_path / "out" / "records" / "sine.warm.parquet")
     assert log.follows.all()
     np.testing.assert_array_equal(log.observations[1:, : len(READINGS)], log.readings[:-1])
+
+
+def test_weeks_here_and_there_stand_for_a_year(weather: str, tmp_path: Path) -> None:
+    controllers = {"default": "default", "{case}": {"kind": "fixed", "points": {"supply": 24.0}}}
+    rates = {"price": str(write_prices(tmp_path / "price.csv"))}
+    config = load_cooling_config(
+        a_config(
+            tmp_path,
+            weather,
+            cases={"sine": {"weather": weather} | rates},
+            controllers=controllers,
+            days=365,
+            every_weeks=13,
+        )
+    )
+    results = evaluate_cooling(config)
+    assert results["cases"]["sine"]["steps"] == 4 * 7 * 96
+    record = pd.read_parquet(tmp_path / "out" / "records" / "sine.default.parquet")
+    assert sorted(set(record["step"] // (7 * 96))) == [0, 13, 26, 39]
+    whole = load_cooling_config(a_config(tmp_path, weather, controllers={"default": "default"}, days=365))
+    year = summary(whole.halls["sine"][0].open().play(whole.plays("sine")["default"].make()))
+    of = results["cases"]["sine"]["controllers"]["default"]["metrics"]
+    assert of["hvac_kwh"] * 365 / 28 == pytest.approx(year["hvac_kwh"], rel=0.15)
+    # A price of 1 in the first half of the year and of 3 in the second, and the weeks spread over both.
+    assert 1.8 < of["cost"] * 1000 / of["site_kwh"] < 2.2
+
+
+def write_prices(path: Path) -> Path:
+    hours = np.datetime64("1999-01-01T00") + np.arange(8784) * np.timedelta64(1, "h")
+    rows = [f"{str(hour).replace('T', ' ')}:00,{1 if i < 4380 else 3}" for i, hour in enumerate(hours)]
+    path.write_text("\n".join(["Datetime (UTC),Price (USD/MWh)", *rows]) + "\n")
+    return path
 
 
 def test_a_resumed_comparison_plays_what_is_missing_alone(weather: str, tmp_path: Path) -> None:

@@ -34,13 +34,23 @@ def test_a_controller_sees_the_readings_of_the_step_before(weather: str) -> None
 
     hall = CoolingCase(weather=weather).open()
     record = hall.play(Looking(supply=22.0, airflow=0.6), 1000, 50)
-    assert record.start == 1000
+    np.testing.assert_array_equal(record.steps, 1000 + np.arange(50))
     np.testing.assert_array_equal(np.array(seen)[1:, : len(READINGS)], record.readings[:-1])
     np.testing.assert_array_equal(np.array(seen)[:, len(READINGS) :], hall.surroundings[1000:1050])
     np.testing.assert_array_equal(record.setpoints, np.broadcast_to(simple(22.0, 0.6), record.setpoints.shape))
     dry = record.readings[:, READING_INDEX["dry_bulb"]]
     forecast = np.array(seen)[:, OBSERVED_INDEX["dry_bulb_1h"]]
     np.testing.assert_allclose(forecast[1:-4], dry[4:-1])
+
+
+def test_setpoints_that_are_held_are_played_as_those_that_look(weather: str) -> None:
+    class Looking(Fixed):
+        """The same, but asked at each step."""
+
+    hall = CoolingCase(weather=weather).open()
+    held, asked = (hall.play(kind(supply=22.0, airflow=0.6), 2000, 60) for kind in (Fixed, Looking))
+    np.testing.assert_array_equal(held.readings, asked.readings)
+    np.testing.assert_array_equal(held.setpoints, asked.setpoints)
 
 
 def test_the_load_drives_the_machines(weather: str) -> None:
