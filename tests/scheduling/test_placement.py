@@ -36,12 +36,12 @@ QUICK = settings(max_examples=40, deadline=None)
 
 def pod(cpu=1.0, gpu=0.0, memory=0.0, kinds=ANY):
     """Return a pod of so many CPUs, GPUs and GiB."""
-    return np.array([(round(cpu * 1000), round(memory * GIB), round(gpu * 1000), kinds, 1.0)], dtype=POD)[0]
+    return np.array([(round(cpu * 1000), round(memory * GIB), round(gpu * 1000), kinds, 1.0, 0)], dtype=POD)[0]
 
 
 def target(*tasks):
     """Return task classes: (popularity, cpu, gpu) or (popularity, cpu, gpu, kinds)."""
-    rows = [(round(t[1] * 1000), 0, round(t[2] * 1000), t[3] if len(t) > 3 else ANY, t[0]) for t in tasks]
+    rows = [(round(t[1] * 1000), 0, round(t[2] * 1000), t[3] if len(t) > 3 else ANY, t[0], 0) for t in tasks]
     return np.array(rows, dtype=POD)
 
 

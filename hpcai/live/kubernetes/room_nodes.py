@@ -57,6 +57,7 @@ class RoomNodes:
                 gpus=gpus,
                 kind=kind.astype(np.int64),
                 kind_share=of_kind / max(gpus.sum(), 1),
+                group=np.zeros(n, dtype=np.int64),
                 socket=np.zeros((n, slots), dtype=np.int64),
                 leaf=leaf,
                 leaf_gpu=under,

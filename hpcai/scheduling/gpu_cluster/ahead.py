@@ -1,18 +1,17 @@
-"""Rooms to think in: copies of the nodes in which jobs leave and come without anything happening.
-
-A copy is a row of each array here. The first, one for each class, hold what would be free if everybody left whom a
-job of that class could ever stop or shrink: who does not fit there need not be planned for.
-"""
+"""Rooms to think in: copies of the nodes in which jobs leave and come without anything happening."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.jit import jit
+from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement import Nodes
+from hpcai.scheduling.placement.nodes import hold_gpus
+from hpcai.scheduling.placement.pods import sort_of
 
 if TYPE_CHECKING:
     from hpcai.scheduling.gpu_cluster.state import Cluster
@@ -60,6 +59,7 @@ def copy_of(st: Cluster, k: int) -> Nodes:
         own.gpus,
         own.kind,
         own.kind_share,
+        own.group,
         own.socket,
         own.leaf,
         ahead.leaf_gpu[k],
@@ -84,3 +84,51 @@ def copy_nodes(source: Nodes, target: Nodes) -> None:
             target.holds[n, k] = source.holds[n, k]
     for leaf in range(source.leaf_gpu.shape[0]):
         target.leaf_gpu[leaf] = source.leaf_gpu[leaf]
+
+
+@jit
+def hold(nodes: Nodes, pod: Any, place: Any, sign: int) -> None:
+    """Take (``sign`` 1) or give back (-1) what ``pod`` has at a place, whether there is room or not.
+
+    The sockets of its CPUs are left out: nothing goes by them.
+    """
+    n = place.node
+    nodes.cpu[n] -= sign * pod.cpu
+    nodes.memory[n] -= sign * pod.memory
+    nodes.holds[n, sort_of(pod)] += sign
+    hold_gpus(nodes, n, place.gpus, sign * min(pod.gpu, MILLI))
+
+
+@jit
+def hold_if_free(st: Cluster, nodes: Nodes, j: int) -> bool:
+    """Take what job ``j`` has at its very places if all of it is free on ``nodes``; return whether it was."""
+    work = st.work[j]
+    first, last = work.entries, work.entries + st.run[j].tasks
+    for k in range(first, last):
+        hold(nodes, st.types[work.type], st.places[k], 1)
+    for k in range(first, last):
+        if not is_settled(nodes, st.places[k].node, st.places[k].gpus):
+            for e in range(first, last):
+                hold(nodes, st.types[work.type], st.places[e], -1)
+            return False
+    return True
+
+
+@jit
+def is_settled(nodes: Nodes, n: int, gpus: int) -> bool:
+    """Return whether no more is taken than there is of node ``n`` and its GPUs ``gpus`` (bits)."""
+    short = 0
+    for g in range(nodes.gpus[n]):
+        short += (gpus >> g) & 1 and nodes.gpu[n, g] < 0
+    return bool(short == 0 and nodes.cpu[n] >= 0 and nodes.memory[n] >= 0)
+
+
+@jit
+def lower_to(least: Nodes, nodes: Nodes, n: int) -> None:
+    """Lower what ``least`` says is free on node ``n`` to what ``nodes`` says."""
+    least.cpu[n] = min(least.cpu[n], nodes.cpu[n])
+    least.memory[n] = min(least.memory[n], nodes.memory[n])
+    for g in range(nodes.gpus[n]):
+        less = min(nodes.gpu[n, g] - least.gpu[n, g], 0)
+        least.gpu[n, g] += less
+        least.leaf_gpu[least.leaf[n]] += less

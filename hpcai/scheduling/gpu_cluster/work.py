@@ -115,6 +115,7 @@ def _needs(jobs: pd.DataFrame, machine: Machine) -> pd.DataFrame:
     """Return what one pod of each job needs (make_pods), and how many pods it has: tasks, least, most."""
     elastic = _is_elastic(jobs)
     need = demand(by_pods(jobs), machine)
+    in_partition = demand(by_pods(jobs.assign(gpu_kind="")), machine).groups  # a GPU kind binds the GPUs of a job alone
     tasks = np.maximum(need.size, 1)
     each = np.maximum(need.gpu, 1) / MILLI
 
@@ -128,6 +129,7 @@ def _needs(jobs: pd.DataFrame, machine: Machine) -> pd.DataFrame:
             "memory": need.memory,
             "gpu": need.gpu,
             "gpu_kind": jobs["gpu_kind"].astype(str).to_numpy(),
+            "barred": ~in_partition & ((1 << len(machine.groups)) - 1),
             "tasks": tasks,
             "least": np.minimum(pods_of("min_gpus"), tasks),
             "most": np.maximum(pods_of("max_gpus"), tasks),

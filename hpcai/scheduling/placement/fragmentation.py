@@ -15,7 +15,7 @@ from typing import Any
 
 from hpcai.jit import jit
 from hpcai.scheduling.jobs import MILLI
-from hpcai.scheduling.placement.nodes import Nodes
+from hpcai.scheduling.placement.nodes import Nodes, may_be_on
 
 
 @jit
@@ -42,7 +42,7 @@ def fragmentation(nodes: Nodes, n: int, target: Any) -> float:
             or task.gpu > whole + partial
             or task.cpu > nodes.cpu[n]
             or task.memory > nodes.memory[n]
-            or task.kinds & nodes.kind[n] == 0
+            or not may_be_on(nodes, n, task)
         ):
             total += task.weight * free
         elif task.gpu >= MILLI:

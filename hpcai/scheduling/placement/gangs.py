@@ -126,6 +126,16 @@ def better(room: int, than: int, wanted: int) -> bool:
 
 
 @jit
+def has_count(nodes: Nodes, pod: Any, wanted: int) -> bool:
+    """Return whether ``wanted`` pods like ``pod`` have room, on any nodes."""
+    for n in range(nodes.cpu.shape[0]):
+        wanted -= tasks_on(nodes, n, pod, wanted)
+        if wanted <= 0:
+            return True
+    return False
+
+
+@jit
 def tasks_on(nodes: Nodes, n: int, pod: Any, most: int) -> int:
     """Return how many pods like ``pod`` fit on node ``n`` together, at most ``most``."""
     if not fits(nodes, n, pod):

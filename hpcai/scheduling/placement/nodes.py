@@ -33,6 +33,7 @@ class Nodes(NamedTuple):
     gpus: NDArray[np.int64]  # (N,) number of GPUs
     kind: NDArray[np.int64]  # (N,) bit of its GPU kind, 0 without GPUs
     kind_share: NDArray[np.float64]  # (N,) part of the cluster's GPUs that are of its kind
+    group: NDArray[np.int64]  # (N,) bit of its node group
     socket: NDArray[np.int64]  # (N, G) socket of each GPU
     leaf: NDArray[np.int64]  # (N,) leaf switch
     leaf_gpu: NDArray[np.int64]  # (leaves,) free thousandths of GPUs under each
@@ -78,6 +79,7 @@ def make_nodes(machine: Machine) -> Nodes:
         gpus=gpus,
         kind=kind,
         kind_share=of_kind / max(gpus.sum(), 1),
+        group=np.repeat([1 << g for g in range(len(groups))], [group.count for group in groups]),
         socket=np.minimum(slot * sockets[:, None] // np.maximum(gpus, 1)[:, None], sockets[:, None] - 1),
         leaf=leaf,
         leaf_gpu=under,
@@ -97,12 +99,10 @@ def gpu_kinds(machine: Machine) -> list[str]:
 @jit
 def fits(nodes: Nodes, n: int, pod: Any) -> bool:
     """Return whether ``pod`` fits on node ``n`` now."""
-    if pod.cpu > nodes.cpu[n] or pod.memory > nodes.memory[n]:
+    if pod.cpu > nodes.cpu[n] or pod.memory > nodes.memory[n] or not may_be_on(nodes, n, pod):
         return False
     if pod.gpu == 0:
         return True
-    if pod.kinds & nodes.kind[n] == 0:
-        return False
     wanted = max(pod.gpu // MILLI, 1)
     least = min(pod.gpu, MILLI)
     for g in range(nodes.gpus[n]):
@@ -111,6 +111,12 @@ def fits(nodes: Nodes, n: int, pod: Any) -> bool:
             if wanted == 0:
                 return True
     return False
+
+
+@jit
+def may_be_on(nodes: Nodes, n: int, pod: Any) -> bool:
+    """Return whether node ``n`` is of a group and has GPUs of a kind that ``pod`` asks for, if it does."""
+    return bool(pod.barred & nodes.group[n] == 0 and (pod.gpu == 0 or pod.kinds & nodes.kind[n] != 0))
 
 
 @jit

@@ -23,6 +23,7 @@ POD = np.dtype(
         ("gpu", "i8"),  # thousandths of a GPU: a multiple of 1000, or below 1000 a share of one
         ("kinds", "i8"),  # bit k: may have GPUs of kind k (nodes.gpu_kinds)
         ("weight", "f8"),  # of a task class: its share of the workload
+        ("barred", "i8"),  # bit g: may not be on nodes of group g
     ],
     align=True,
 )
@@ -47,10 +48,11 @@ def make_pods(jobs: pd.DataFrame, kinds: Sequence[str]) -> Pods:
     """Return the pods in ``jobs`` with columns cpu (thousandths), memory (bytes), gpu (thousandths) and gpu_kind.
 
     ``gpu_kind`` names the kinds allowed, separated by '|', '' for any; ``kinds`` are those of the machine. A pod of
-    none of them fits nowhere.
+    none of them fits nowhere. A column ``barred`` gives bits of the node groups where a pod may not be.
     """
     masks = {text: _mask(text, kinds) for text in jobs["gpu_kind"].unique()}
     needs = jobs[["cpu", "memory", "gpu"]].astype(np.int64).assign(kinds=jobs["gpu_kind"].map(masks).astype(np.int64))
+    needs["barred"] = jobs["barred"].to_numpy(dtype=np.int64) if "barred" in jobs else 0
     return Pods(*_types(needs))
 
 
@@ -61,7 +63,7 @@ def make_target(pods: Pods, coverage: float = 0.95) -> NDArray[np.void]:
     frequent classes that make up ``coverage`` of the pods stand for all.
     """
     of_pods = pods.types[pods.type]
-    needs = pd.DataFrame({name: of_pods[name] for name in ("cpu", "memory", "gpu", "kinds")}).assign(memory=0)
+    needs = pd.DataFrame({name: of_pods[name] for name in ("cpu", "memory", "gpu", "kinds", "barred")}).assign(memory=0)
     types, _ = _types(needs)
     enough = int(np.searchsorted(np.cumsum(types["weight"]), coverage - 1e-12)) + 1
     target = types[:enough].copy()
