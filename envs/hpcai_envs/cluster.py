@@ -46,6 +46,10 @@ class ClusterEnv(WindowEnv):
             {"trace": trace, "machine": machine, "part": part, "length": length, "load": load}, format, render_mode
         )
         self.discipline = as_model(Discipline, self.own_discipline if discipline is None else discipline, "discipline")
+        if self.discipline.backfill != "none":
+            raise InputError(
+                f"discipline: backfill {self.discipline.backfill!r}: expected none, as agents keep no places"
+            )
         self.reward = as_model(ClusterReward, self.own_reward if reward is None else reward, "reward")
         self._over = True
         self._first = -1

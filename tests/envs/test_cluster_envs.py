@@ -297,6 +297,7 @@ def test_options_of_reset(crowded):
     ("arguments", "said"),
     [
         ({"discipline": {"order": 1}}, "discipline: order"),
+        ({"discipline": {"queueing": "strict", "backfill": "easy"}}, "backfill 'easy': expected none"),
         ({"reward": {"turnaround": 0}}, "at least one weight"),
         ({"length": 0}, "window of 0 jobs"),
         ({"load": 0}, "load 0"),

@@ -47,6 +47,14 @@ def prepare(config: ClusterConfig) -> Inputs:
     for case in inputs.cases:
         if case.jobs.empty:
             raise InputError(f"{inputs.source}: {case.name}: no job that could be replayed")
+    keeps = any(discipline.backfill != "none" for discipline in config.settings.values())
+    unknown = sum(int(case.jobs["requested_time"].isna().sum()) for case in inputs.cases)
+    if keeps and unknown:
+        jobs = sum(len(case.jobs) for case in inputs.cases)
+        inputs.notes.append(
+            f"{unknown} of {jobs} jobs have no requested time: places are kept for them, and beside them, as if it were"
+            " known how long they run"
+        )
     return inputs
 
 

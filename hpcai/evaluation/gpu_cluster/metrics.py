@@ -108,7 +108,7 @@ def measure(jobs: pd.DataFrame, outcome: Outcome, machine: Machine, discipline: 
         held = load_of(steps, outcome.jobs, own)
         quota = discipline.quotas.get(names[k], discipline.default_quota)
         tenants[names[k]] = _group(outcome.jobs[own], served[own]) | {
-            "guaranteed": quota.gpus if discipline.quotas else None,
+            "guaranteed": quota.total if discipline.quotas else None,
             "mean_gpus": held.integral(held.gpus) / load.duration if load.duration else 0.0,
             "max_gpus": float(held.gpus.max(initial=0.0)),
         }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.jit import jit
-from hpcai.scheduling.gpu_cluster.books import count, leave
+from hpcai.scheduling.gpu_cluster.books import count, leave, pod_of
 from hpcai.scheduling.gpu_cluster.plans import ALL, enters, lift, lift_pod
 from hpcai.scheduling.gpu_cluster.state import Cluster
 from hpcai.scheduling.gpu_cluster.victims import candidates, may_stop, shrinkable
@@ -32,7 +32,7 @@ def vacate(st: Cluster, where: NDArray[np.int64]) -> int:
         where[k] = st.places[work.entries + k].node
     leave(st, j, 0, tasks)
     at.released, at.changed = released, changed  # it enters again at once
-    count_room(st.nodes, st.types[work.type], tasks)
+    count_room(st.nodes, st.types[pod_of(st, j)], tasks)
     return int(tasks)
 
 
@@ -41,7 +41,7 @@ def put_on_node(st: Cluster, placed: int, n: int) -> int:
     """Enter pod ``placed`` of the job asked about on node ``n``, where it fits; return how many pods are entered."""
     j = st.at[0].asked
     work = st.work[j]
-    pod = st.types[work.type]
+    pod = st.types[pod_of(st, j)]
     _, mask = cost_on(st.nodes, n, pod, st.rule)
     take(st.nodes, n, pod, mask, st.places[work.entries + placed])
     return entered(st, placed, placed + 1)
@@ -53,7 +53,7 @@ def put_under_leaf(st: Cluster, placed: int, leaf: int) -> int:
     j = st.at[0].asked
     work = st.work[j]
     held = st.places[work.entries : work.entries + st.run[j].tasks]
-    filled = fill_leaf(st.nodes, leaf, st.types[work.type], st.rule, held, placed)
+    filled = fill_leaf(st.nodes, leaf, st.types[pod_of(st, j)], st.rule, held, placed)
     return entered(st, placed, filled)
 
 
@@ -67,7 +67,7 @@ def entered(st: Cluster, first: int, last: int) -> int:
     at.free -= (last - first) * work.gpu
     count(st, j, last - first)
     at.changed = changed  # it did when the discipline entered it
-    count_room(st.nodes, st.types[work.type], st.run[j].tasks)
+    count_room(st.nodes, st.types[pod_of(st, j)], st.run[j].tasks)
     return int(last)
 
 

@@ -7,6 +7,7 @@ sent to them, and the job starts as soon as they are not.
 from __future__ import annotations
 
 from hpcai.jit import jit
+from hpcai.scheduling.gpu_cluster.ahead import is_settled
 from hpcai.scheduling.gpu_cluster.state import Cluster
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE
 from hpcai.scheduling.placement.gangs import place_gang
@@ -15,13 +16,19 @@ from hpcai.scheduling.placement.policies import forget, place_pod
 
 
 @jit
+def pod_of(st: Cluster, j: int) -> int:
+    """Return the type of the pods of job ``j``, of its flavour."""
+    return int(st.flavours[st.work[j].type, st.run[j].flavour])
+
+
+@jit
 def find_places(st: Cluster, j: int) -> bool:
     """Enter job ``j`` on the books with all its pods, if there is room; return whether there was."""
     work, tasks = st.work[j], st.run[j].tasks
     if tasks * work.gpu > st.at[0].free:
         return False
-    held = st.places[work.entries : work.entries + tasks]
-    if not place_gang(st.nodes, st.types[work.type], work.type, st.rule, held):
+    held, pod = st.places[work.entries : work.entries + tasks], pod_of(st, j)
+    if not place_gang(st.nodes, st.types[pod], pod, st.rule, held):
         return False
     st.at[0].free -= tasks * work.gpu
     count(st, j, tasks)
@@ -31,8 +38,8 @@ def find_places(st: Cluster, j: int) -> bool:
 @jit
 def add_pod(st: Cluster, j: int) -> bool:
     """Enter one pod more of job ``j``, if there is room; return whether there was."""
-    work, run = st.work[j], st.run[j]
-    if not place_pod(st.nodes, st.types[work.type], work.type, st.rule, st.places[work.entries + run.tasks]):
+    work, run, pod = st.work[j], st.run[j], pod_of(st, j)
+    if not place_pod(st.nodes, st.types[pod], pod, st.rule, st.places[work.entries + run.tasks]):
         return False
     run.tasks += 1
     st.at[0].free -= work.gpu
@@ -80,15 +87,20 @@ def room_again(st: Cluster, j: int, first: int, last: int) -> bool:
 @jit
 def settled(st: Cluster, j: int, first: int, last: int) -> bool:
     """Return whether nobody else is, or is entered, where pods of job ``j`` are on the books."""
-    work = st.work[j]
-    for k in range(work.entries + first, work.entries + last):
-        n, gpus = st.places[k].node, st.places[k].gpus
-        if st.nodes.cpu[n] < 0 or st.nodes.memory[n] < 0:
+    entries = st.work[j].entries
+    for k in range(entries + first, entries + last):
+        if not is_settled(st.nodes, st.places[k].node, st.places[k].gpus):
             return False
-        for g in range(st.nodes.gpus[n]):
-            if (gpus >> g) & 1 and st.nodes.gpu[n, g] < 0:
-                return False
     return True
+
+
+@jit
+def may_start(st: Cluster, j: int) -> bool:
+    """Return whether job ``j``, which is on the books, need wait for nobody who has still to leave.
+
+    Neither its places nor its quota are then held by others: who stops counts until it is gone.
+    """
+    return settled(st, j, 0, st.run[j].tasks) and allowed(st, j, 0) > 0
 
 
 @jit
@@ -110,8 +122,8 @@ def count(st: Cluster, j: int, tasks: int) -> None:
     tenant.cpu += tasks * pod.cpu
     tenant.memory += tasks * pod.memory
     if work.rank < CHALLENGE:
-        tenant.used += tasks * work.gpu
-        st.cohorts[tenant.cohort, 1] += tasks * work.gpu
+        st.quotas[work.tenant, st.run[j].flavour].used += tasks * work.gpu
+        st.cohorts[tenant.cohort, st.run[j].flavour].used += tasks * work.gpu
     if tasks < 0:
         st.at[0].released += 1
     st.at[0].changed += 1
@@ -119,24 +131,52 @@ def count(st: Cluster, j: int, tasks: int) -> None:
 
 
 @jit
+def has_quota(st: Cluster, j: int) -> bool:
+    """Return whether what job ``j`` has counts against a quota; a grand challenge's does not."""
+    return bool(st.rules[0].quotas and st.work[j].rank < CHALLENGE and st.work[j].gpu > 0)
+
+
+@jit
+def first_flavour(st: Cluster, j: int) -> int:
+    """Return the first flavour that job ``j`` may be of; the others follow (:func:`next_flavour`)."""
+    by_kind = st.flavours.shape[1] > 1 and has_quota(st, j)
+    return next_flavour(st, j, 0) if by_kind else 0
+
+
+@jit
+def next_flavour(st: Cluster, j: int, flavour: int) -> int:
+    """Return the flavour that job ``j`` may be of after ``flavour``; as many as there are if there is none."""
+    flavours, last = st.flavours[st.work[j].type], st.flavours.shape[1]
+    flavour = flavour + 1 if has_quota(st, j) else last
+    while flavour < last and flavours[flavour] < 0:
+        flavour += 1
+    return int(flavour)
+
+
+@jit
 def within_limit(st: Cluster, j: int) -> bool:
     """Return whether waiting job ``j`` could run without its tenant having more than it may ever have."""
-    work, tenant = st.work[j], st.tenants[st.work[j].tenant]
-    wanted = st.run[j].tasks * work.gpu
-    return bool(not st.rules[0].quotas or work.rank == CHALLENGE or tenant.used + wanted <= tenant.limit)
+    if not has_quota(st, j):
+        return True
+    wanted, found = st.run[j].tasks * st.work[j].gpu, False
+    flavour = first_flavour(st, j)
+    while flavour < st.flavours.shape[1]:
+        quota = st.quotas[st.work[j].tenant, flavour]
+        found |= quota.used + wanted <= quota.limit
+        flavour = next_flavour(st, j, flavour)
+    return found
 
 
 @jit
 def allowed(st: Cluster, j: int, more: int) -> int:
-    """Return whether its quota lets job ``j`` have ``more`` thousandths of GPUs: 2 its own, 1 borrowed, 0 not.
+    """Return whether its quota lets job ``j``, of its flavour, have ``more`` thousandths of GPUs.
 
-    A grand challenge has no quota.
+    2: of its own; 1: borrowed; 0: not.
     """
-    work = st.work[j]
-    if not st.rules[0].quotas or work.rank == CHALLENGE or work.gpu == 0:
+    if not has_quota(st, j):
         return 2
-    tenant = st.tenants[work.tenant]
-    used = tenant.used + more
-    if used > tenant.limit or st.cohorts[tenant.cohort, 1] + more > st.cohorts[tenant.cohort, 0]:
+    tenant, flavour = st.work[j].tenant, st.run[j].flavour
+    own, cohort = st.quotas[tenant, flavour], st.cohorts[st.tenants[tenant].cohort, flavour]
+    if own.used + more > own.limit or cohort.used + more > cohort.nominal:
         return 0
-    return 2 if used <= tenant.nominal else 1
+    return 2 if own.used + more <= own.nominal else 1

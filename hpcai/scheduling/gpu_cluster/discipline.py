@@ -25,7 +25,9 @@ ORDERS: Final = (
 Preemption = Literal["none", "class", "order"]
 Victims = Literal["lowest-priority", "latest-start", "least-lost", "by-node", "learned"]
 Drain = Literal["at-once", "deadline", "staggered"]
+Backfill = Literal["none", "easy", "conservative"]
 PREEMPTIONS, VICTIMS, DRAINS = get_args(Preemption), get_args(Victims), get_args(Drain)
+BACKFILLS = get_args(Backfill)
 PLACE, PREEMPT = 1, 2
 """Bits of decisions that may be left to the caller: where a job that fits goes; who makes way for one that does not."""
 VICTIM_FEATURES: Final = (
@@ -42,13 +44,36 @@ VICTIM_FEATURES: Final = (
 
 
 class Quota(BaseModel):
-    """What a tenant may have: ``gpus`` guaranteed, ``borrow`` more while others of its cohort leave theirs unused."""
+    """What a tenant may have: ``gpus`` guaranteed, ``borrow`` more while others of its cohort leave theirs unused.
+
+    Either in all or by GPU kind. Of kinds that are not named none are guaranteed, and any number may be borrowed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gpus: Gpus
-    borrow: Gpus = float("inf")
+    gpus: Gpus | dict[str, Gpus]
+    borrow: Gpus | dict[str, Gpus] = float("inf")
     cohort: str = ""
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether it is one for each GPU kind."""
+        return isinstance(self.gpus, dict) or isinstance(self.borrow, dict)
+
+    @property
+    def total(self) -> float:
+        """GPUs guaranteed, of all kinds."""
+        return sum(self.gpus.values()) if isinstance(self.gpus, dict) else self.gpus
+
+    @property
+    def kinds(self) -> set[str]:
+        """The GPU kinds that it names."""
+        return {kind for part in (self.gpus, self.borrow) if isinstance(part, dict) for kind in part}
+
+    def of(self, kind: str) -> tuple[float, float]:
+        """Return the GPUs of a kind that are guaranteed, and how many more may be borrowed."""
+        gpus = self.gpus.get(kind, 0.0) if isinstance(self.gpus, dict) else self.gpus
+        return gpus, self.borrow.get(kind, float("inf")) if isinstance(self.borrow, dict) else self.borrow
 
 
 class Discipline(BaseModel):
@@ -59,6 +84,7 @@ class Discipline(BaseModel):
     order: str = "fifo"  # fifo, an ordering of hpcai.scheduling.orderings, expr:..., or one of ORDERS
     queueing: Literal["strict", "best-effort"] = "best-effort"  # whether who does not fit holds up who is behind
     patience: Annotated[float, Field(ge=0)] = float("inf")  # s of waiting after which it does so in any case
+    backfill: Backfill = "none"  # for whom a place is kept who holds up others, so that they may start beside it
     placement: str = "pack"
     placement_weights: Weights = Field(default_factory=dict)  # of learned and learned-gang
     preemption: Preemption = "class"
@@ -102,6 +128,32 @@ class Discipline(BaseModel):
             raise ValueError("shares: expected numbers above 0")
         return self
 
+    @model_validator(mode="after")
+    def _quotas_are_alike(self) -> Self:
+        given = [quota.gpus for quota in (*self.quotas.values(), self.default_quota)]
+        if self.quotas_by_kind and any(not isinstance(gpus, dict) and gpus > 0 for gpus in given):
+            raise ValueError("quotas: expected GPUs by kind of all tenants, or of none")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_is_held_up(self) -> Self:
+        if self.backfill != "none" and self.queueing != "strict" and np.isinf(self.patience):
+            raise ValueError(f"backfill {self.backfill!r}: nobody is held up; expected queueing strict or a patience")
+        if self.backfill != "none" and self.preemption == "order":
+            raise ValueError(f"backfill: found {self.backfill!r}, expected none where an order pre-empts")
+        return self
+
+    @property
+    def has_quotas(self) -> bool:
+        """Whether tenants have quotas."""
+        default = self.default_quota.gpus
+        return bool(self.quotas) or isinstance(default, dict) or default > 0
+
+    @property
+    def quotas_by_kind(self) -> bool:
+        """Whether quotas are by GPU kind."""
+        return any(quota.by_kind for quota in (*self.quotas.values(), self.default_quota))
+
 
 RULES = np.dtype(
     [
@@ -109,6 +161,7 @@ RULES = np.dtype(
         ("first_come", "b1"),  # a static order that is nothing but the time of submission
         ("strict", "b1"),
         ("patience", "f8"),
+        ("backfill", "i8"),
         ("preemption", "i8"),
         ("victims", "i8"),
         ("quantum", "f8"),
@@ -144,12 +197,13 @@ def rules_of(discipline: Discipline, external: int = 0) -> np.ndarray[tuple[int]
         "order": ORDERS.index(d.order) if d.order in ORDERS else 0,
         "first_come": d.order in ("fifo", "fcfs"),
         "strict": d.queueing == "strict",
+        "backfill": BACKFILLS.index(d.backfill),
         "preemption": PREEMPTIONS.index(d.preemption),
         "victims": VICTIMS.index(d.victims),
         "bandwidth": d.storage_gbyte_s * 1e9,
         "back": d.requeue == "back",
         "drain": DRAINS.index(d.drain),
-        "quotas": bool(d.quotas) or d.default_quota.gpus > 0,
+        "quotas": d.has_quotas,
         "external": external,
     }
     for name in RULES.names or ():

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcai.jit import jit
+from hpcai.scheduling.gpu_cluster.books import pod_of
 from hpcai.scheduling.gpu_cluster.progress import expected_left, gpus_of
 from hpcai.scheduling.gpu_cluster.state import Cluster
 from hpcai.scheduling.gpu_cluster.victims import loss, nodes_of, stopping_time
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE, NORMAL, PREEMPTIBLE
 from hpcai.scheduling.jobs import MILLI
-from hpcai.scheduling.placement.nodes import fits, free_gpu
+from hpcai.scheduling.placement.nodes import fits, free_gpu, may_be_on
 
 HOUR, DAY = 3600.0, 86400.0
 PLACE_FEATURES: Final = {
@@ -118,7 +119,7 @@ def observe_places(
     for n in range(nodes.cpu.shape[0]):
         row = places[nodes.leaf[n] if by_leaf else n]
         look_at_node(st, n, 1.0 / row[RULE], row)
-        if fits(nodes, n, st.types[work.type]):
+        if fits(nodes, n, st.types[pod_of(st, j)]):
             row[POSSIBLE] = 1.0
     pods = st.by_node[0]
     pods[:] = 0.0
@@ -264,5 +265,5 @@ def observe_move(st: Cluster, j: int, v: int, shrinks: bool, missing: float, row
     row[9] = 1.0 if work.on_signal else 0.0
     row[10] = part(run.stops, 3.0)
     row[11] = 1.0 if work.rank == NORMAL else 0.0
-    row[12] = 1.0 if st.nodes.kind[st.places[work.entries].node] & st.types[st.work[j].type].kinds != 0 else 0.0
+    row[12] = 1.0 if may_be_on(st.nodes, st.places[work.entries].node, st.types[st.work[j].type]) else 0.0
     row[13] = 1.0 if work.tenant == st.work[j].tenant else 0.0

@@ -13,6 +13,7 @@ from hpcai.scheduling.gpu_cluster.drain import AT_ONCE, STAGGERED, held_back, ti
 from hpcai.scheduling.gpu_cluster.lifecycle import claim, grow, resized, start
 from hpcai.scheduling.gpu_cluster.order import changes_within_a_pass, set_keys, sort_ids
 from hpcai.scheduling.gpu_cluster.plans import enters, make_room
+from hpcai.scheduling.gpu_cluster.reserve import NO_BACKFILL, keep_nothing, keep_place, stays_beside, turn_to_class
 from hpcai.scheduling.gpu_cluster.state import QUEUED, RUNNING, Cluster
 from hpcai.scheduling.gpu_cluster.victims import BY_ORDER
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE, CLASSES
@@ -36,6 +37,7 @@ def schedule(st: Cluster) -> bool:
     while at.rank >= 0 and serve(st):
         at.rank -= 1
         at.next, at.upto = 0, at.queued
+        turn_to_class(st)
     if at.asked >= 0:
         return False
     drop_started(st)
@@ -48,6 +50,7 @@ def schedule(st: Cluster) -> bool:
 def lay_order(st: Cluster) -> None:
     """Bring the queue in order and begin with the first."""
     at = st.at[0]
+    keep_nothing(st)
     set_keys(st)
     sort_ids(st.queue, at.queued, st.key, st.ids[1])
     at.next, at.upto = 0, at.queued
@@ -67,11 +70,24 @@ def serve(st: Cluster) -> bool:
                 drop_started(st)
                 lay_order(st)
                 continue
-            waits_long = rules.strict or at.now - st.run[j].queued >= rules.patience
-            if not begun and waits_long and within_limit(st, j):
-                return False
+            if not begun and holds_up(st, j):
+                if rules.backfill == NO_BACKFILL:
+                    return False
+                keep_place(st, j)
         at.next += 1
     return True
+
+
+@jit
+def holds_up(st: Cluster, j: int) -> bool:
+    """Return whether waiting job ``j`` holds up all behind it, or has a place kept.
+
+    Not one that the machine drains for: it has its places by another rule.
+    """
+    rules, at = st.rules[0], st.at[0]
+    waits_long = rules.strict or at.now - st.run[j].queued >= rules.patience
+    drains = rules.backfill != NO_BACKFILL and at.challenge == j
+    return bool(waits_long and not drains and within_limit(st, j))
 
 
 @jit
@@ -82,7 +98,7 @@ def begin(st: Cluster, j: int) -> bool:
     """
     at, work = st.at[0], st.work[j]
     answer = at.asking if at.asked == j else NOTHING
-    at.asked = -1
+    at.asked, at.denied = -1, False
     if answer == NOTHING and work.rank < CHALLENGE and (held_back(st, j) or hopeless(st, j)):
         return False
     if answer == PLACE or (answer == NOTHING and has_room(st, j)):
@@ -92,12 +108,12 @@ def begin(st: Cluster, j: int) -> bool:
         claim(st, j)
         start(st, j)
         return True
-    if answer == NOTHING and work.rank == CHALLENGE and not has_to_plan(st, j):
+    if at.denied or (answer == NOTHING and work.rank == CHALLENGE and not has_to_plan(st, j)):
         return False
     staggered = work.rank == CHALLENGE and st.rules[0].drain == STAGGERED and st.run[j].stops == 0
     if make_room(st, j, answer == PREEMPT, staggered):
         return True
-    if at.asked < 0:
+    if at.asked < 0 and not at.denied:
         st.failed[work.shape] = known(st)
     return False
 
@@ -110,13 +126,16 @@ def hopeless(st: Cluster, j: int) -> bool:
 
 @jit
 def has_room(st: Cluster, j: int) -> bool:
-    """Enter job ``j`` on the books if there is room now, smaller if it is elastic; return whether there was."""
+    """Enter job ``j`` on the books if there is room now that is kept for nobody else, smaller if it is elastic.
+
+    Return whether there was.
+    """
     rules, run = st.rules[0], st.run[j]
     if st.work[j].rank == CHALLENGE:
         if rules.drain != AT_ONCE and not np.isfinite(run.deadline):
             run.deadline = st.at[0].now + rules.drain_bound
-        return enters(st, j)
-    return enters(st, j) or enters_smaller(st, j)
+        return enters(st, j) and stays_beside(st, j)
+    return (enters(st, j) or enters_smaller(st, j)) and stays_beside(st, j)
 
 
 @jit

@@ -10,26 +10,25 @@ from __future__ import annotations
 import numpy as np
 
 from hpcai.jit import jit
-from hpcai.scheduling.gpu_cluster.ahead import copy_nodes, copy_of
-from hpcai.scheduling.gpu_cluster.books import allowed, enter_again, find_places, leave, room_again, settled
+from hpcai.scheduling.gpu_cluster.books import (
+    allowed,
+    enter_again,
+    find_places,
+    first_flavour,
+    leave,
+    may_start,
+    next_flavour,
+    room_again,
+)
+from hpcai.scheduling.gpu_cluster.clearing import fits_without_others
 from hpcai.scheduling.gpu_cluster.discipline import PREEMPT
 from hpcai.scheduling.gpu_cluster.drain import stagger
 from hpcai.scheduling.gpu_cluster.lifecycle import claim, give_up, note, resized, start, tell_to_stop
 from hpcai.scheduling.gpu_cluster.progress import bring_up_to_date
+from hpcai.scheduling.gpu_cluster.reserve import delays_nobody, place_kept
 from hpcai.scheduling.gpu_cluster.state import CLAIMED, RESIZED, RUNNING, Cluster
-from hpcai.scheduling.gpu_cluster.victims import (
-    BY_NODE,
-    BY_ORDER,
-    NONE,
-    candidates,
-    could_shrink,
-    could_stop,
-    may_stop,
-    shrinkable,
-)
-from hpcai.scheduling.placement import Nodes
-from hpcai.scheduling.placement.gangs import tasks_on
-from hpcai.scheduling.placement.nodes import free_gpu, give_back
+from hpcai.scheduling.gpu_cluster.victims import BY_NODE, BY_ORDER, NONE, candidates, may_stop, shrinkable
+from hpcai.scheduling.placement.nodes import free_gpu, may_be_on
 
 ALL = -1  # pods
 
@@ -38,8 +37,9 @@ ALL = -1  # pods
 def make_room(st: Cluster, j: int, answered: bool, staggered: bool) -> bool:
     """Stop and shrink others so that waiting job ``j`` gets places; return whether it has them now, or will have.
 
-    If there is no way to, nothing changes. Whoever is off the queue afterwards, the caller finds out. Where it is left
-    to somebody else who makes way, the plan is opened and that is asked; ``answered``, it is carried out as it is.
+    If there is no way to, or it would delay who has a place kept, nothing changes. Whoever is off the queue afterwards,
+    the caller finds out. Where it is left to somebody else who makes way, the plan is opened and that is asked;
+    ``answered``, it is carried out as it is.
     """
     at = st.at[0]
     if not answered:
@@ -51,7 +51,12 @@ def make_room(st: Cluster, j: int, answered: bool, staggered: bool) -> bool:
             if st.run[j].waived < at.now and somebody_can(st, j):
                 at.asked, at.asking = j, PREEMPT
             return False
+        if at.kept > 0:
+            place_kept(st)
         make_plan(st, j)
+        if at.placed and not delays_nobody(st, j):
+            leave(st, j, 0, st.run[j].tasks)
+            at.placed, at.denied = False, True
     settle(st, j, at.lifted, at.placed, staggered)
     if not at.placed:  # all is as it was, and what others of its shape know still holds
         at.released, at.changed = at.released_before, at.changed_before
@@ -94,57 +99,35 @@ def hopeless_to_plan(st: Cluster, j: int) -> bool:
 
 
 @jit
-def fits_without_others(st: Cluster, j: int) -> bool:
-    """Return whether job ``j`` would have room if all left whom a job of its class could ever stop or shrink."""
-    work, left = st.work[j], st.run[j].tasks
-    nodes = cleared(st, work.rank)
-    for n in range(nodes.cpu.shape[0]):
-        left -= tasks_on(nodes, n, st.types[work.type], left)
-        if left <= 0:
-            return True
-    return False
-
-
-@jit
-def cleared(st: Cluster, rank: int) -> Nodes:
-    """Return the nodes as they would be if all left whom a job of class ``rank`` could ever stop or shrink."""
-    nodes, ahead, at = copy_of(st, rank), st.ahead, st.at[0]
-    if ahead.changed[rank] == at.changed and ahead.now[rank] == at.now:
-        return nodes
-    ahead.changed[rank], ahead.now[rank] = at.changed, at.now
-    copy_nodes(st.nodes, nodes)
-    for i in range(at.running):
-        v = st.running[i]
-        work, tasks = st.work[v], st.run[v].tasks
-        first = 0 if could_stop(st, rank, v) else work.least if could_shrink(st, rank, v) else tasks
-        for k in range(work.entries + first, work.entries + tasks):
-            give_back(nodes, st.types[work.type], st.places[k])
-    return nodes
-
-
-@jit
 def obtainable(st: Cluster, j: int) -> int:
     """Return the thousandths of GPUs of its kinds that are free or that others could give up for job ``j``, at most."""
-    kinds, found = st.types[st.work[j].type].kinds, 0
+    pod, found = st.types[st.work[j].type], 0
     for i in range(st.at[0].running):
         v = st.running[i]
         work, run = st.work[v], st.run[v]
-        if st.nodes.kind[st.places[work.entries].node] & kinds == 0 and run.tasks == 1:
+        if run.tasks == 1 and not may_be_on(st.nodes, st.places[work.entries].node, pod):
             continue
         if may_stop(st, j, v):
             found += run.tasks * work.gpu
         elif shrinkable(st, j, v):
             found += (run.tasks - work.least) * work.gpu
     for n in range(st.nodes.cpu.shape[0]):
-        if st.nodes.kind[n] & kinds != 0:
+        if may_be_on(st.nodes, n, pod):
             found += max(free_gpu(st.nodes, n), 0)
     return found
 
 
 @jit
 def enters(st: Cluster, j: int) -> bool:
-    """Enter job ``j`` on the books if its quota and the room allow it now."""
-    return allowed(st, j, st.run[j].tasks * st.work[j].gpu) > 0 and find_places(st, j)
+    """Enter job ``j`` on the books if its quota and the room allow it now; of the first flavour of which they do."""
+    run = st.run[j]
+    run.flavour = first_flavour(st, j)
+    while run.flavour < st.flavours.shape[1]:
+        if allowed(st, j, run.tasks * st.work[j].gpu) > 0 and find_places(st, j):
+            return True
+        run.flavour = next_flavour(st, j, run.flavour)
+    run.flavour = 0
+    return False
 
 
 @jit
@@ -311,7 +294,7 @@ def claim_and_stop(st: Cluster, j: int, first: int, last: int, staggered: bool) 
         v = st.ids[0, i]
         if not np.isfinite(st.run[v].signal):
             stop_now(st, v)
-    if settled(st, j, 0, st.run[j].tasks):
+    if may_start(st, j):
         start(st, j)
 
 

@@ -87,6 +87,24 @@ def expected_left(st: Cluster, j: int) -> float:
 
 
 @jit
+def believed(st: Cluster, j: int) -> float:
+    """Return for how many s the scheduler believes that waiting job ``j`` will hold its places once it starts."""
+    return expected_left(st, j) + (st.rules[0].restart if st.run[j].stops > 0 else 0.0)
+
+
+@jit
+def expected_end(st: Cluster, v: int) -> float:
+    """Return when the scheduler believes that job ``v``, which holds places, leaves them; if late, in the past."""
+    run, work, now = st.run[v], st.work[v], st.at[0].now
+    if run.status == STOPPING:
+        return float(run.due)
+    if run.status == CLAIMED:
+        return float(now + believed(st, v))
+    end = max(now, run.busy_until) + work.estimate - (work.work - remaining(st, v))
+    return float(min(end, run.signal + st.rules[0].grace))
+
+
+@jit
 def remaining(st: Cluster, j: int) -> float:
     """Return the work that job ``j`` has left now, whenever it was last looked at."""
     run = st.run[j]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.scheduling.gpu_cluster.ahead import Ahead, make_ahead
-from hpcai.scheduling.gpu_cluster.discipline import VICTIM_FEATURES, Discipline, Quota, rules_of
+from hpcai.scheduling.gpu_cluster.discipline import VICTIM_FEATURES, Discipline, rules_of
+from hpcai.scheduling.gpu_cluster.quotas import flavoured, make_quotas
 from hpcai.scheduling.gpu_cluster.static_order import WEIGHTS
 from hpcai.scheduling.gpu_cluster.traffic import Traffic, make_traffic
 from hpcai.scheduling.gpu_cluster.work import CLASSES, Workload
@@ -17,6 +18,7 @@ from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement import Nodes, Rule, make_nodes, make_rule
 from hpcai.scheduling.placement.pods import PLACE
 from hpcai.scheduling.placement.policies import LOOKING_AHEAD
+from hpcai.scheduling.state import CHANGE
 
 AHEAD, QUEUED, CLAIMED, RUNNING, STOPPING, DONE = range(6)
 """What a job is: not submitted yet; waiting; its places are known but others still leave them; running; told to stop
@@ -53,24 +55,10 @@ RUN = np.dtype(
         ("by", "i8"),  # for whom it is stopped
         ("deadline", "f8"),  # of a grand challenge: when it is to have its GPUs
         ("waived", "f8"),  # when somebody last decided that it waits
+        ("flavour", "i8"),  # the GPU kind that it has places of, counted from 1; 0 where quotas are not by kind
         ("place", "i8"),  # where it stands in the list of those that run
         ("shrunk", "b1"),  # gave pods to a plan that is carried out
         ("lifted", "b1"),  # taken off the books while a plan is made
-    ],
-    align=True,
-)
-TENANT = np.dtype(
-    [
-        ("nominal", "i8"),  # thousandths of GPUs guaranteed
-        ("limit", "i8"),  # the most it may have
-        ("cohort", "i8"),
-        ("used", "i8"),  # thousandths of GPUs on the books that count against its quota
-        ("gpu", "i8"),  # likewise, all of them
-        ("cpu", "i8"),
-        ("memory", "i8"),
-        ("usage", "f8"),  # decayed GPU-s up to `since`
-        ("since", "f8"),
-        ("share", "f8"),
     ],
     align=True,
 )
@@ -99,24 +87,32 @@ CLOCK = np.dtype(
         ("placed", "b1"),  # whether there is room now, and the job on the books
         ("released_before", "i8"),  # `released` when it began
         ("changed_before", "i8"),
+        ("kept", "i8"),  # jobs for which the pass keeps a place so far: entries of `kept`; 1 of EASY's
+        ("laid", "i8"),  # of these, how many have found it
+        ("changes", "i8"),  # of the profile: entries of `changes`
+        ("shadow", "f8"),  # when the one for whom EASY keeps a place has it
+        ("denied", "b1"),  # whether the job at hand waits only because it would delay who has a place kept
     ],
     align=True,
 )
 LOG = np.dtype(
     [("time", "f8"), ("job", "i8"), ("what", "i8"), ("tasks", "i8"), ("lost", "f8"), ("by", "i8")], align=True
 )
-BORROW_ALL: Final = 2**62
+EXTRA, BEGIN, CURSOR, LEAST = range(len(CLASSES), len(CLASSES) + 4)
+"""Copies of the nodes: what is free beside the place that EASY keeps, or at the beginning of the profile; and to work
+in, as in hpcai.scheduling.node_profile."""
 LOG_ROOM: Final = 65_536
 REMEMBERED: Final = 512  # types of pods whose costs are remembered, at most
 
 
 class Cluster(NamedTuple):
-    """Jobs J, pods of all jobs P, tenants K."""
+    """Jobs J, pods of all jobs P, tenants K, flavours F (quotas.py)."""
 
     rules: NDArray[np.void]  # RULES (1,)
     at: NDArray[np.void]  # CLOCK (1,)
     work: NDArray[np.void]  # WORK (J,), by submission
     types: NDArray[np.void]  # POD (T,)
+    flavours: NDArray[np.int64]  # (types of the workload, F) a type's own type of each flavour, -1: it may not have it
     run: NDArray[np.void]  # RUN (J,)
     places: NDArray[np.void]  # PLACE (P,)
     nodes: Nodes
@@ -129,10 +125,14 @@ class Cluster(NamedTuple):
     ids: NDArray[np.int64]  # (2, 2 J) to work in
     by_node: NDArray[np.float64]  # (2, N) likewise
     lifted: NDArray[np.int64]  # (J + P, 2) jobs and pods (-1: all) taken off the books by a plan
-    ahead: Ahead  # a copy of the nodes for each class
+    ahead: Ahead  # copies of the nodes: one for each class (clearing.py), EXTRA, BEGIN, CURSOR and LEAST
+    kept: NDArray[np.int64]  # (J,) conservative: for whom the pass keeps a place, in order
+    kept_at: NDArray[np.float64]  # (J,) and from when on
+    changes: NDArray[np.void]  # CHANGE (3 J + 2,) conservative: the profile
     failed: NDArray[np.int64]  # (shapes,) what such a job could go by (passes.known) when it last found no place
     tenants: NDArray[np.void]  # TENANT (K,)
-    cohorts: NDArray[np.int64]  # (C, 2) thousandths of GPUs guaranteed in sum, and used
+    quotas: NDArray[np.void]  # QUOTA (K, F)
+    cohorts: NDArray[np.void]  # QUOTA (C, F) the sums of its tenants
     total: NDArray[np.float64]  # (3,) CPUs, memory and GPUs of the machine, in the units of pods
     levels: NDArray[np.float64]  # thresholds of las
     weights: NDArray[np.float64]  # of multifactor: age, size, class, fair share; longest age
@@ -160,17 +160,20 @@ def make_cluster(
     at["free"] = machine.total_gpus * MILLI
     places = int(workload.work["most"].sum())
     nodes = make_nodes(machine)
-    tenants, cohorts = _tenants(workload.tenants, machine, discipline)
+    keeps = n if discipline.backfill == "conservative" else 0
+    types, flavours = flavoured(workload.types, machine, discipline)
+    tenants, quotas, cohorts = make_quotas(workload.tenants, machine, discipline)
     weights = WEIGHTS | discipline.parameters
     return Cluster(
         rules=rules_of(discipline, external),
         at=at,
         work=workload.work,
-        types=workload.types,
+        types=types,
+        flavours=flavours,
         run=run,
         places=np.zeros(places, dtype=PLACE),
         nodes=nodes,
-        rule=_rule(workload, discipline, len(nodes.cpu), seed),
+        rule=_rule(workload, discipline, (len(types), len(nodes.cpu)), seed),
         traffic=make_traffic(workload, machine),
         queue=np.zeros(2 * n, dtype=np.int64),
         running=np.zeros(n, dtype=np.int64),
@@ -179,9 +182,13 @@ def make_cluster(
         ids=np.zeros((2, 2 * n), dtype=np.int64),
         by_node=np.zeros((2, len(nodes.cpu))),
         lifted=np.zeros((n + places, 2), dtype=np.int64),
-        ahead=make_ahead(nodes, len(CLASSES)),
+        ahead=make_ahead(nodes, len(CLASSES) + 4),
+        kept=np.zeros(keeps, dtype=np.int64),
+        kept_at=np.zeros(keeps),
+        changes=np.zeros(3 * keeps + 2, dtype=CHANGE),
         failed=np.full(int(workload.work["shape"].max(initial=0)) + 1, -1, dtype=np.int64),
         tenants=tenants,
+        quotas=quotas,
         cohorts=cohorts,
         total=np.maximum(np.array([nodes.cpus.sum(), nodes.memories.sum(), nodes.gpus.sum() * MILLI], dtype=float), 1),
         levels=np.array(discipline.thresholds, dtype=float),
@@ -191,7 +198,7 @@ def make_cluster(
     )
 
 
-def _rule(workload: Workload, discipline: Discipline, nodes: int, seed: int) -> Rule:
+def _rule(workload: Workload, discipline: Discipline, size: tuple[int, int], seed: int) -> Rule:
     """Return the placement; looking ahead, it goes by the pods of the workload itself."""
     target = None
     if discipline.placement in LOOKING_AHEAD:
@@ -200,28 +207,5 @@ def _rule(workload: Workload, discipline: Discipline, nodes: int, seed: int) -> 
         target["weight"] /= target["weight"].sum()
     weights = discipline.placement_weights
     # To forget what many types cost on a node takes longer than to find out what one costs, unless that looks ahead.
-    kept = len(workload.types) if target is not None and len(workload.types) <= REMEMBERED else 0
-    return make_rule(discipline.placement, target, weights=weights, seed=seed, remember=(kept, nodes if kept else 0))
-
-
-def _tenants(
-    names: tuple[str, ...], machine: Machine, discipline: Discipline
-) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-    quotas = [discipline.quotas.get(name, discipline.default_quota) for name in names]
-    cohorts = list(dict.fromkeys(quota.cohort for quota in (*quotas, *discipline.quotas.values())))
-    tenants = np.zeros(len(names), dtype=TENANT)
-    for tenant, name, quota in zip(tenants, names, quotas, strict=True):
-        tenant["nominal"] = round(quota.gpus * MILLI)
-        tenant["limit"] = _limit(quota)
-        tenant["cohort"] = cohorts.index(quota.cohort)
-        tenant["share"] = discipline.shares.get(name, 1.0)
-    sums = np.zeros((max(len(cohorts), 1), 2), dtype=np.int64)
-    # What is guaranteed to tenants without a job here can be borrowed, too.
-    absent = [quota for name, quota in discipline.quotas.items() if name not in names]
-    for quota in (*quotas, *absent):
-        sums[cohorts.index(quota.cohort), 0] += round(quota.gpus * MILLI)
-    return tenants, sums
-
-
-def _limit(quota: Quota) -> int:
-    return BORROW_ALL if np.isinf(quota.borrow) else round((quota.gpus + quota.borrow) * MILLI)
+    kept = size if target is not None and size[0] <= REMEMBERED else (0, 0)
+    return make_rule(discipline.placement, target, weights=weights, seed=seed, remember=kept)

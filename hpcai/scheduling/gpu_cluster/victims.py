@@ -51,11 +51,17 @@ def could_stop(st: Cluster, rank: int, v: int) -> bool:
 
 @jit
 def takes_back(st: Cluster, j: int, v: int) -> bool:
-    """Return whether the tenant of job ``j`` is within its quota with it, and that of job ``v`` beyond its own."""
-    mine, other = st.tenants[st.work[j].tenant], st.tenants[st.work[v].tenant]
-    if st.work[j].tenant == st.work[v].tenant or mine.cohort != other.cohort:
+    """Return whether the tenant of job ``j`` is within its quota with it, and that of job ``v`` beyond its own.
+
+    Of the flavour of job ``v``, which job ``j`` must be able to be of.
+    """
+    mine, other, flavour = st.work[j], st.work[v], st.run[v].flavour
+    if mine.tenant == other.tenant or st.tenants[mine.tenant].cohort != st.tenants[other.tenant].cohort:
         return False
-    return bool(mine.used + st.run[j].tasks * st.work[j].gpu <= mine.nominal and other.used > other.nominal)
+    own, lent = st.quotas[mine.tenant, flavour], st.quotas[other.tenant, flavour]
+    if lent.used <= lent.nominal or st.flavours[mine.type, flavour] < 0:
+        return False
+    return bool(own.used + st.run[j].tasks * mine.gpu <= own.nominal)
 
 
 @jit

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from hpcai.jit import jit
-from hpcai.scheduling.gpu_cluster.books import leave, settled
+from hpcai.scheduling.gpu_cluster.books import leave, may_start
 from hpcai.scheduling.gpu_cluster.lifecycle import end, give_up, join_queue, start
 from hpcai.scheduling.gpu_cluster.passes import schedule
 from hpcai.scheduling.gpu_cluster.plans import stop_now
@@ -83,7 +83,7 @@ def let_come(st: Cluster, time: float) -> None:
     i = 0
     while i < at.running:
         j = st.running[i]
-        if st.run[j].status == CLAIMED and settled(st, j, 0, st.run[j].tasks):
+        if st.run[j].status == CLAIMED and may_start(st, j):
             start(st, j)
         i += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from hpcai.errors import InputError
 from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.gpu_cluster.config import load_cluster_config, make_cluster_config
 from hpcai.evaluation.gpu_cluster.evaluate import evaluate_cluster
+from hpcai.evaluation.gpu_cluster.inputs import prepare
+from hpcai.records import generate, write_parquet
 from tests.browser import browse
 
 SITE = {"kind": "reference-site", "jobs": 800}
@@ -141,3 +144,16 @@ def test_a_machine_without_gpus_is_refused(tmp_path):
     missing = config.model_copy(update={"trace": str(tmp_path / "none.csv")})
     with pytest.raises(InputError, match="none"):
         evaluate_cluster(missing)
+
+
+def test_jobs_without_a_requested_time_are_noted_where_places_are_kept(tmp_path):
+    trace = generate("reference-site", 80, seed=0)
+    jobs = trace.jobs.assign(requested_time=trace.jobs["requested_time"].where(trace.jobs.index >= 30))
+    write_parquet(replace(trace, jobs=jobs), tmp_path / "log.parquet")
+
+    def notes(**discipline: object) -> list[str]:
+        fields = {"trace": str(tmp_path / "log.parquet"), "baseline": "a", "disciplines": {"a": discipline}}
+        return prepare(make_cluster_config(fields | {"machine": "mn-1"})).notes
+
+    assert any("30 of 80 jobs have no requested time" in note for note in notes(base="fifo", backfill="easy"))
+    assert not any("requested time" in note for note in notes(base="fifo"))

@@ -44,10 +44,17 @@ def test_by_the_recorded_scheduler_it_comes_out_as_recorded(recorded):
     assert judged(replayed, jobs["gpus"]) == pytest.approx(judged(jobs, jobs["gpus"]), rel=0.1)
 
 
-def test_first_come_first_served_is_the_plain_replay(recorded):
+@pytest.mark.parametrize("backfill", ["none", "easy", "conservative"])
+def test_first_come_first_served_is_the_plain_replay(recorded, backfill):
     jobs, machine = recorded
-    plain = replay(jobs, machine, Policy(ordering="fcfs", backfill="none")).table["start"]
-    assert np.allclose(replay_cluster(jobs, machine, preset("fifo")).jobs["start"], plain)
+    plain = replay(jobs, machine, Policy(ordering="fcfs", backfill=backfill)).table["start"]
+    assert np.allclose(replay_cluster(jobs, machine, preset("fifo", backfill=backfill)).jobs["start"], plain)
+
+
+def test_with_places_kept_a_gpu_cluster_comes_out_as_recorded(recorded):
+    jobs, machine = recorded
+    replayed = replay_cluster(jobs, machine, preset("fifo", backfill="conservative")).jobs
+    assert judged(replayed, jobs["gpus"]) == pytest.approx(judged(jobs, jobs["gpus"]), rel=0.1)
 
 
 def test_philly_comes_out_as_committed(tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ import copy
 import pytest
 
 from hpcai.scheduling.gpu_cluster.books import leave
-from hpcai.scheduling.gpu_cluster.plans import enters, fits_without_others
+from hpcai.scheduling.gpu_cluster.clearing import fits_without_others
+from hpcai.scheduling.gpu_cluster.plans import enters
 from hpcai.scheduling.gpu_cluster.state import Cluster
 from hpcai.scheduling.gpu_cluster.victims import may_stop, shrinkable
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE

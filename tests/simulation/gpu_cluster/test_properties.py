@@ -15,6 +15,11 @@ from hpcai.simulation.gpu_cluster.clock import happen, next_time
 from tests.gpu_workloads import CLUSTER, gpu_cluster_jobs
 
 QUOTAS = {"a": Quota(gpus=24), "b": Quota(gpus=16, borrow=8), "c": Quota(gpus=8)}
+BY_KIND = {
+    "a": Quota(gpus={"P100": 8, "V100": 16}),
+    "b": Quota(gpus={"P100": 8}, borrow={"P100": 4, "V100": 8}),
+    "c": Quota(gpus={"V100": 16}, borrow=4),
+}
 DISCIPLINES = {
     "none": Discipline(preemption="none", elastic=False),
     "class": Discipline(storage_gbyte_s=1),
@@ -25,6 +30,12 @@ DISCIPLINES = {
     "learned": Discipline(victims="learned", victim_weights={"lost": 1.0, "surplus": 0.5}, placement="best-fit"),
     "quotas": Discipline(quotas=QUOTAS, storage_gbyte_s=1),
     "quotas-strict": Discipline(quotas=QUOTAS, queueing="strict", elastic=False, preemption="none"),
+    "quotas-by-kind": Discipline(quotas=BY_KIND, storage_gbyte_s=1),
+    "quotas-by-kind-conservative": Discipline(quotas=BY_KIND, queueing="strict", backfill="conservative"),
+    "easy": Discipline(queueing="strict", backfill="easy", drain="deadline", grace=120, drain_bound=900),
+    "easy-none": Discipline(patience=600, backfill="easy", preemption="none"),
+    "conservative": Discipline(queueing="strict", backfill="conservative", placement="topology-aware"),
+    "conservative-none": Discipline(queueing="strict", backfill="conservative", preemption="none", elastic=False),
     "las": Discipline(order="las", preemption="order", quantum=120, tick=300),
     "srtf": Discipline(order="srtf", preemption="order", quantum=60, restart=5),
     "themis": Discipline(order="themis", preemption="order", quantum=600, tick=600, margin=0.5),
@@ -97,13 +108,20 @@ def test_what_holds_at_every_moment(name, seed):
 
 
 def check_quotas(cluster: Cluster) -> None:
-    used = np.zeros(len(cluster.tenants), dtype=np.int64)
+    """What runs is within every limit; where quotas are by GPU kind, by the kind of the nodes where each pod is."""
+    by_kind = cluster.quotas.shape[1] > 1
+    used = np.zeros(cluster.quotas.shape, dtype=np.int64)
     for j in cluster.running[: cluster.at[0]["running"]]:
-        if cluster.run[j]["status"] in (RUNNING, STOPPING) and cluster.work[j]["rank"] < CHALLENGE:
-            used[cluster.work[j]["tenant"]] += cluster.run[j]["tasks"] * cluster.work[j]["gpu"]
-    assert (used <= cluster.tenants["limit"]).all()
-    for c, (guaranteed, _) in enumerate(cluster.cohorts):
-        assert used[cluster.tenants["cohort"] == c].sum() <= guaranteed
+        work, run = cluster.work[j], cluster.run[j]
+        if run["status"] not in (RUNNING, STOPPING) or work["rank"] == CHALLENGE or work["gpu"] == 0:
+            continue
+        nodes = cluster.places["node"][work["entries"] : work["entries"] + run["tasks"]]
+        bits = np.unique(cluster.nodes.kind[nodes])
+        assert not by_kind or len(bits) == 1
+        used[work["tenant"], int(bits[0]).bit_length() if by_kind else 0] += run["tasks"] * work["gpu"]
+    assert (used <= cluster.quotas["limit"]).all()
+    for c, guaranteed in enumerate(cluster.cohorts["nominal"]):
+        assert (used[cluster.tenants["cohort"] == c].sum(axis=0) <= guaranteed).all()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

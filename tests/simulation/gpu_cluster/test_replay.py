@@ -229,3 +229,13 @@ def test_a_grand_challenge_has_every_gpu_by_its_deadline(drain):
     challenge = outcome.jobs[outcome.jobs["rank"] == 2].iloc[0]
     assert challenge["start"] - challenge["submit"] <= (60 if drain == "at-once" else 900) + 1e-6
     assert outcome.jobs["end"].notna().all()
+
+
+def test_who_stops_counts_against_its_quota_until_it_is_gone():
+    """Idle GPUs do not help: tenant a has eight, and its own job has yet to write its checkpoint for 20 s."""
+    jobs = table(
+        {"gpus": 8.0, "pods": 1, "run_time": 900.0, "qos": "preemptible", "on_signal": 1, "checkpoint_bytes": 2e10},
+        {"gpus": 8.0, "pods": 1, "submit": 100.0},
+    )
+    outcome = played(jobs, quotas={"a": Quota(gpus=8, borrow=0)}, storage_gbyte_s=1, grace=30).jobs
+    assert outcome["start"].tolist() == [0, 120]

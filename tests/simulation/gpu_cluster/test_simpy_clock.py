@@ -15,6 +15,7 @@ from tests.gpu_workloads import CLUSTER, gpu_cluster_jobs
 
 DISCIPLINES = {
     "staggered": Discipline(drain="staggered", storage_gbyte_s=0.5, victims="by-node", grace=120, drain_bound=900),
+    "conservative": Discipline(queueing="strict", backfill="conservative"),
     "las": Discipline(order="las", preemption="order", quantum=120, tick=300),
 }
 
