@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
+from hpcai.evaluation.energy.definitions import ENERGY_NAMES
 from hpcai.evaluation.metrics import JOB_MEANS, METRICS
 from hpcai.learning.budget import Budget, BudgetText, parse_budget
 from hpcai.scheduling.decisions import Decide
@@ -139,6 +140,8 @@ class TrainingConfig(_Section):
         metric = METRICS.get(self.objective)
         if metric is None or not metric.better:
             raise ValueError(f"objective {self.objective!r}: expected a metric that has a better side")
+        if self.objective in ENERGY_NAMES:
+            raise ValueError(f"objective {self.objective!r}: training measures no energy; a sweep of evaluations does")
         if self.algo == "formula" and self.objective not in JOB_MEANS:
             raise ValueError(f"objective {self.objective!r}: formulas are tuned for one of {', '.join(JOB_MEANS)}")
         return self

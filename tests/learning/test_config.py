@@ -71,6 +71,7 @@ def test_where_and_how_long_are_no_part_of_what_a_resumed_run_must_share():
             "objective 'p95_wait': formulas are tuned for one",
         ),
         ({"trace": "x", "objective": "jobs"}, "objective 'jobs': expected a metric that has a better side"),
+        ({"trace": "x", "objective": "pue"}, "objective 'pue': training measures no energy"),
     ],
 )
 def test_errors_are_one_line_that_names_the_key(fields, message):
