@@ -101,8 +101,8 @@ def _site(trace: Trace, config: EvaluationConfig, notes: list[str]) -> Site | No
 
     weather = None if config.weather is None else read_weather(config.weather)
     price, carbon = (None if file is None else read_grid_signal(file) for file in (config.price, config.carbon))
-    for read in (weather, price, carbon):
-        notes += [f"{read.name}: {note}" for note in (read.notes if read is not None else [])]
+    known = [read for read in (weather, price, carbon) if read is not None]
+    notes += [f"{read.name}: {note}" for read in known for note in read.notes]
     if np.isnan(trace.origin) and config.site_files:
         notes.append("the log does not say when it began: it is taken to begin with weather, price or carbon intensity")
     if not trace.jobs["power"].notna().any():
