@@ -16,12 +16,14 @@ evaporative cooler, after the DX coil, after the chilled-water coil (supply), an
 own control.
 """
 
-_RANGES: Final = {
-    "temperature": (14.0, 28.0),
-    "airflow": (0.25, 1.0),
-    "chilled_water": (6.0, 16.0),
-    "economizer": (0, 1),
+_RANGES: Final = {  # low, high, and the grid that values lie on
+    "temperature": (14.0, 28.0, 0.1),
+    "airflow": (0.25, 1.0, 0.05),
+    "chilled_water": (6.0, 16.0, 0.5),
+    "economizer": (0.0, 1.0, 0.1),
 }
+"""A plant is told whole steps of a grid: airflow that changes by a hair at every step keeps its coils and pumps awake
+(in EnergyPlus the condenser pump then runs at full power for a watt)."""
 _STAGES: Final = ("dec", "iec", "coil", "supply")
 
 
@@ -40,15 +42,16 @@ class Actions:
         self.names = tuple(moved)
         self.size = len(moved)
         ranges = [_RANGES[_kind(name)] for name in self.names]
-        self.low: Floats = np.array([low for low, _ in ranges])
-        self.high: Floats = np.array([high for _, high in ranges])
+        columns: list[Floats] = [np.array(column) for column in zip(*ranges, strict=True)]
+        self.low, self.high, self.grid = columns
         targets = [(SETPOINT_INDEX[point], i) for i, points in enumerate(moved.values()) for point in points]
         self.targets = np.array([to for to, _ in targets])
         self.sources = np.array([of for _, of in targets])
 
     def values(self, action: Floats) -> Floats:
         """Return what the points of actions (..., size) in -1..1 mean, (..., size), in their units."""
-        return np.asarray(self.low + (np.clip(action, -1.0, 1.0) + 1.0) / 2.0 * (self.high - self.low))
+        share = (np.clip(action, -1.0, 1.0) + 1.0) / 2.0
+        return np.asarray(self.low + np.round(share * (self.high - self.low) / self.grid) * self.grid)
 
     def setpoints(self, action: Floats) -> Floats:
         """Return the setpoints (..., len(SETPOINTS)) that actions (..., size) in -1..1 stand for; nan: the plant's."""

@@ -41,6 +41,7 @@ class Moves(NamedTuple):
 
     low: Floats  # (A,)
     high: Floats  # (A,)
+    grid: Floats  # (A,)
     to: NDArray[np.int64]  # setpoints that are moved
     of: NDArray[np.int64]  # by which number of the action
 
@@ -74,7 +75,8 @@ def act(net: Perceptron, moves: Moves, readings: Floats, around: Floats, hidden:
         total = net.last_bias[a]
         for h in range(len(hidden)):
             total += net.last[a, h] * hidden[h]
-        told[moves.to[k]] = moves.low[a] + (tanh(total) + 1.0) / 2.0 * (moves.high[a] - moves.low[a])
+        steps = (tanh(total) + 1.0) / 2.0 * (moves.high[a] - moves.low[a]) / moves.grid[a]
+        told[moves.to[k]] = moves.low[a] + np.round(steps) * moves.grid[a]
 
 
 @jit

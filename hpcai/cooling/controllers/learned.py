@@ -61,14 +61,14 @@ class Learned:
         """Take the network."""
         self.network = network
         self._actions = Actions(network.meta.actions)
-        self._scaling = Scaling(network.meta.design_power)
+        self.scaling = Scaling(network.meta.design_power)
 
     def reset(self) -> None:
         """Nothing to forget."""
 
     def setpoints(self, observation: Floats) -> Floats:
         """Return what the network says."""
-        return self._actions.setpoints(self.network.action(self._scaling(observation)))
+        return self._actions.setpoints(self.network.action(self.scaling(observation)))
 
 
 def packed(network: PolicyNetwork) -> bytes:

@@ -74,7 +74,7 @@ class EnergyPlusProcess:
             setup = self.folder / "job.json"
             setup.write_text(json.dumps(said), "utf-8")
             self._start(setup)
-            self.readings = self._receive()[0]
+            self.readings: Floats = self._receive()[0]
         except BaseException:
             self.close()
             raise
@@ -101,9 +101,7 @@ class EnergyPlusProcess:
 
         Raises PlantError if EnergyPlus ended, crashed, or took longer than PATIENCE.
         """
-        self._send(values[None])
-        self.readings = self._receive()[0]
-        return self.readings
+        return np.asarray(self.roll(values[None])[0])
 
     def roll(self, values: Floats) -> Floats:
         """Do ``step`` for each row of ``values`` and return the readings, (steps, readings).

@@ -16,7 +16,7 @@ import numpy as np
 
 from hpcai.configuration import read_mapping, validated
 from hpcai.cooling.controllers.controller import Controller
-from hpcai.cooling.controllers.learned import PolicyNetwork, read_network
+from hpcai.cooling.controllers.learned import Learned, PolicyNetwork, read_network
 from hpcai.cooling.controllers.trim_respond import Loop, TrimRespond
 from hpcai.cooling.interface import SETPOINTS, Floats
 from hpcai.cooling.observation import OBSERVED, Scaling
@@ -103,6 +103,8 @@ def read_controller(source: str) -> Found:
     config = validated(ControllerConfig, read_mapping(file), str(file))
     if config.kind not in _EXPORTED:
         raise InputError(f"{file}: kind {config.kind}: expected one that a bundle holds, {', '.join(_EXPORTED)}")
+    if config.shield:
+        raise InputError(f"{file}: shield: expected none, a bundle is guarded live by 'hpcai live cooling --shield'")
     if config.network is not None:
         config = config.model_copy(update={"network": str(file.parent / config.network)})
     config.make()
@@ -194,8 +196,16 @@ def _recorded(found: Found, quiet: bool) -> Floats:
 
 
 def _compare(found: Found, policy: CoolingPolicy, observations: Floats) -> float:
-    """Return the most by which setpoints differ, as shares of their ranges."""
+    """Return the most by which setpoints differ, as shares of their ranges; of networks their actions, by half of them.
+
+    Setpoints lie on a grid, where what two arithmetics make of the same weights may fall on either side of a middle.
+    """
     reference = found.config.make()
+    if isinstance(reference, Learned):
+        network: Any = policy.controller
+        scaled = [reference.scaling(seen) for seen in observations]
+        pairs = [(reference.network.action(seen), network.action(seen)) for seen in scaled]
+        return max((float(np.abs(ours - theirs).max()) / 2.0 for ours, theirs in pairs), default=0.0)
     reference.reset()
     policy.reset()
     apart = [_apart(reference.setpoints(seen), policy.setpoints(seen)) for seen in observations]

@@ -38,8 +38,8 @@ def make_env(config: CoolingTraining, days: str) -> DummyVecEnv:
 def make_agent(config: CoolingTraining, env: VecEnv) -> BaseAlgorithm:
     """Return the agent that a configuration names, untrained."""
     agent = _made(config, env)
-    if config.begin:
-        aim(agent, Actions(config.actions).action(named(config.begin)))
+    if beginning := config.beginning:
+        aim(agent, Actions(config.actions).action(named(beginning)))
     return agent
 
 

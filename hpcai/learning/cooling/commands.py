@@ -11,6 +11,7 @@ def train_cooling_command(
     config: Annotated[str, typer.Argument(metavar="CONFIG.yaml", help="What is learned, on which plant and weather.")],
     weather: Annotated[list[str] | None, typer.Option(help="Instead of what the file says; may be repeated.")] = None,
     budget: Annotated[str | None, typer.Option(help="20m, '50000 steps', '40 trials'.  [default: as the file]")] = None,
+    begin: Annotated[str | None, typer.Option(help="Folder of a search whose setpoints it begins with.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.  [default: as the file says, or 0]")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for the run.  [default: as the file says]")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
@@ -19,7 +20,7 @@ def train_cooling_command(
     from hpcai.learning.cooling.config import load_cooling_training
     from hpcai.learning.cooling.training import train_cooling
 
-    given = {"weather": weather, "budget": budget, "seed": seed, "out": out}
+    given = {"weather": weather, "budget": budget, "begin": begin, "seed": seed, "out": out}
     settings = load_cooling_training(
         config, {key: value for key, value in given.items() if value is not None and value != []}
     )

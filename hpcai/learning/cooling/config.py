@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.cooling.action import Scheme
 from hpcai.cooling.energyplus.building import ItCurve
+from hpcai.errors import InputError
+from hpcai.evaluation.cooling.controllers import controller_config
 from hpcai.learning.budget import Budget, BudgetText, parse_budget
 from hpcai.simulation.cooling.case import CoolingCase, PlantKind
 from hpcai.simulation.cooling.reward import CoolingReward
@@ -71,7 +73,7 @@ class CoolingTraining(BaseModel):
     episode_days: Annotated[int, Field(ge=1)] = 4
     learner: Learner = Learner()
     evolution: Evolution = Evolution()
-    begin: dict[str, float] = {}  # setpoints by name that an agent tells before it has learned anything
+    begin: dict[str, float] | Source = {}  # setpoints by name, or the folder of a search, to begin with
     logs: Annotated[tuple[Source, ...], BeforeValidator(one_or_many)] = ()  # of td3-bc: records to learn from
     behaviour: Annotated[float, Field(gt=0)] = 2.5  # alpha of TD3+BC
     days: Literal["train", "all"] = "train"  # all: the test is on another weather
@@ -91,6 +93,16 @@ class CoolingTraining(BaseModel):
     def limits(self) -> Budget:
         """The budget."""
         return parse_budget(self.budget)
+
+    @property
+    def beginning(self) -> dict[str, float]:
+        """Setpoints by name that it begins with; raises InputError if they are to come from a folder that has none."""
+        if isinstance(self.begin, dict):
+            return self.begin
+        found = controller_config(self.begin, "begin")
+        if found.kind != "fixed":
+            raise InputError(f"begin {self.begin}: expected fixed setpoints, found a controller of kind {found.kind}")
+        return found.points
 
     def case(self, weather: str) -> CoolingCase:
         """Return the case with one of the weathers."""

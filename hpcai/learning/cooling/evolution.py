@@ -112,7 +112,7 @@ class Ground:
             raise InputError("method evolution: expected plant 'fast', on which networks are judged in machine code")
         self.plant, self._hall, self._shape, self._reward = hall.plant, hall, shape, config.reward
         actions, reward = shape.actions, config.reward
-        self._moves = Moves(actions.low, actions.high, actions.targets, actions.sources)
+        self._moves = Moves(actions.low, actions.high, actions.grid, actions.targets, actions.sources)
         self._terms = Terms(
             READING_INDEX[reward.energy], reward.high - reward.margin, reward.low, OBSERVED_INDEX["rate"]
         )
@@ -168,7 +168,7 @@ def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool
     halls = [config.case(weather).open() for weather in config.weather]
     shape = Shape(config.learner.hidden[0], Actions(config.actions), halls[0].plant.design_power)
     grounds = [Ground(config, hall, shape) for hall in halls]
-    beginning = shape.begin(config.begin, config.seed)
+    beginning = shape.begin(config.beginning, config.seed)
 
     def days_of(seed: int, n: int) -> list[int]:
         drawn = np.random.default_rng((config.seed, seed)).permutation(365 // settings.length)[:n]

@@ -29,6 +29,8 @@ RANGES: Final = {
 }
 """What is searched, by method: settings and their ranges."""
 
+_DRAWN: Final = 6  # trials at random before the sampler has enough to go by
+
 
 def controller_of(method: str, values: dict[str, float]) -> ControllerConfig:
     """Return the controller with searched settings."""
@@ -40,14 +42,14 @@ def controller_of(method: str, values: dict[str, float]) -> ControllerConfig:
 def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Score:
     """Find the settings with the best score over whole years of all weathers; the best so far is always on disk.
 
-    Sampled by Optuna's TPE, beginning with the setpoints that the configuration begins with, where it has any.
+    Sampled by Optuna's Gaussian process, after the setpoints that the configuration begins with, where it has any.
     Returns the score of the best.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     halls = [config.case(weather).open() for weather in config.weather]
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed, multivariate=True))
-    if config.begin:
-        study.enqueue_trial({name: config.begin[name] for name in RANGES[config.method] if name in config.begin})
+    study = optuna.create_study(sampler=optuna.samplers.GPSampler(seed=config.seed, n_startup_trials=_DRAWN))
+    if beginning := config.beginning:
+        study.enqueue_trial({name: beginning[name] for name in RANGES[config.method] if name in beginning})
     clock, best = Clock(config.limits), None
     total = int(config.limits.steps) if config.limits.steps < float("inf") else 1000
     with closing(_Halls(halls)), Progress(total, "trials", quiet) as progress:

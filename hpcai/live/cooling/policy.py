@@ -62,21 +62,21 @@ class CoolingPolicy:
         if self.parameters.kind == "learned":
             meta = network_meta(manifest, where)
             self.design_power = meta.design_power
-            self._controller: Controller = _Network(bundle, meta)
+            self.controller: Controller = _Network(bundle, meta)
         else:
-            self._controller = _rules(self.parameters, where)
+            self.controller = _rules(self.parameters, where)
         self.needs: tuple[str, ...] = _NEEDS[self.parameters.kind]
 
     def reset(self) -> None:
         """Forget the past."""
-        self._controller.reset()
+        self.controller.reset()
 
     def setpoints(self, observation: Floats) -> Floats:
         """Return setpoints (len(SETPOINTS),), nan for the plant's own; see hpcai.cooling.controllers.controller.
 
         Raises NoAnswerError if a value is one that no plant can be told.
         """
-        told = self._controller.setpoints(observation)
+        told = self.controller.setpoints(observation)
         for point, value in zip(SETPOINTS, told.tolist(), strict=True):
             if not (np.isnan(value) or point.low - 1e-6 <= value <= point.high + 1e-6):
                 raise NoAnswerError(f"the policy says {point.name} {value:g} {point.unit}")

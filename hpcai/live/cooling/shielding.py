@@ -26,7 +26,7 @@ class Shielded(CoolingPolicy):
         """
         self.bundle, self.parameters, self.design_power = policy.bundle, policy.parameters, policy.design_power
         self.needs = tuple(point.name for point in OBSERVED)
-        self._controller = self._shield = Shield(policy, Foresight(plant, step_length=step), limit=limit)
+        self.controller = self._shield = Shield(policy, Foresight(plant, step_length=step), limit=limit)
         self.setpoints(np.array([_MILD[point.unit] for point in OBSERVED]))
         self.reset()
 

