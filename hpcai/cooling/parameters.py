@@ -291,6 +291,8 @@ def preset_names() -> list[str]:
 def load_plant(source: str | Path, it_curve: str = "stock") -> PlantParameters:
     """Return the plant that ``source`` names, a preset or a YAML file, with one of its curves of machine power.
 
+    A file may say what it is ``based_on``, a preset or another file, and then only what differs.
+
     Raises InputError if there is no such plant or curve, or the file does not describe a plant.
     """
     return validated(PlantParameters, plant_mapping(source, it_curve), f"plant {source}")
@@ -303,6 +305,8 @@ def plant_mapping(source: str | Path, it_curve: str) -> dict[str, Any]:
         data: dict[str, Any] = yaml.safe_load(text)
     elif Path(source).is_file():
         data = read_mapping(source)
+        if (base := data.pop("based_on", None)) is not None:
+            return merged(plant_mapping(base, it_curve), data)
     else:
         raise InputError(f"plant {str(source)!r}: expected a YAML file or a preset ({', '.join(preset_names())})")
     curves = data.pop("it_curves", {"stock": {}})

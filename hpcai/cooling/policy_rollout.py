@@ -44,6 +44,7 @@ class Moves(NamedTuple):
     grid: Floats  # (A,)
     to: NDArray[np.int64]  # setpoints that are moved
     of: NDArray[np.int64]  # by which number of the action
+    added: NDArray[np.int64]  # number that is added to it, or -1
 
 
 class Terms(NamedTuple):
@@ -62,6 +63,16 @@ def seen(place: int, readings: Floats, surroundings: Floats) -> float:
 
 
 @jit
+def number(net: Perceptron, moves: Moves, hidden: Floats, a: int) -> float:
+    """Return number ``a`` of the action in its unit, on its grid."""
+    total = net.last_bias[a]
+    for h in range(len(hidden)):
+        total += net.last[a, h] * hidden[h]
+    steps = (tanh(total) + 1.0) / 2.0 * (moves.high[a] - moves.low[a]) / moves.grid[a]
+    return float(moves.low[a] + np.round(steps) * moves.grid[a])
+
+
+@jit
 def act(net: Perceptron, moves: Moves, readings: Floats, around: Floats, hidden: Floats, told: Floats) -> None:
     """Write the setpoints that the network tells into ``told``; ``hidden`` (H,) is room to work in."""
     for h in range(len(hidden)):
@@ -71,12 +82,9 @@ def act(net: Perceptron, moves: Moves, readings: Floats, around: Floats, hidden:
             total += net.first[h, f] * min(max(value, -3.0), 3.0)
         hidden[h] = tanh(total)
     for k in range(len(moves.to)):
-        a = moves.of[k]
-        total = net.last_bias[a]
-        for h in range(len(hidden)):
-            total += net.last[a, h] * hidden[h]
-        steps = (tanh(total) + 1.0) / 2.0 * (moves.high[a] - moves.low[a]) / moves.grid[a]
-        told[moves.to[k]] = moves.low[a] + np.round(steps) * moves.grid[a]
+        told[moves.to[k]] = number(net, moves, hidden, moves.of[k])
+        if moves.added[k] >= 0:
+            told[moves.to[k]] += number(net, moves, hidden, moves.added[k])
 
 
 @jit

@@ -105,7 +105,7 @@ def test_rules_close_the_economizer_when_it_is_warmer_outdoors_than_the_air_that
 
 def test_actions_cover_their_ranges_and_go_back() -> None:
     rng = np.random.default_rng(0)
-    for actions in (Actions("simple"), Actions("stages")):
+    for actions in (Actions("simple"), Actions("staged"), Actions("stages")):
         for _ in range(20):
             action = rng.uniform(-1.0, 1.0, actions.size)
             told = actions.setpoints(action)
@@ -116,9 +116,11 @@ def test_actions_cover_their_ranges_and_go_back() -> None:
             high = np.array([p.high for p in SETPOINTS])[~np.isnan(told)]
             assert ((known >= low) & (known <= high)).all()
     assert Actions("simple").size == 6
+    staged = Actions("staged").setpoints(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -0.6]))
+    assert point(staged, "west_supply") == pytest.approx(point(staged, "west_iec") + 0.3)
     assert Actions("stages").names[:5] == ("east_dec", "east_iec", "east_coil", "east_supply", "east_airflow")
     assert np.isnan(Actions("stages").setpoints(np.zeros(10))[-2:]).all()
-    with pytest.raises(InputError, match="actions 'all': expected simple or stages"):
+    with pytest.raises(InputError, match="actions 'all': expected simple or staged or stages"):
         Actions("all")  # type: ignore[arg-type]
 
 

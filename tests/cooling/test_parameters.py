@@ -40,6 +40,17 @@ def test_changed() -> None:
         plant.changed({"chiller.cop": -1.0})
 
 
+def test_a_file_says_what_differs_from_what_it_is_based_on(tmp_path: Path) -> None:
+    file = tmp_path / "quiet.yaml"
+    file.write_text("based_on: two-zone\npumps: {stray: 0.05}\n")
+    preset, own = load_plant("two-zone", "flat"), load_plant(file, "flat")
+    assert own.pumps.stray == 0.05
+    assert own == preset.changed({"pumps.stray": 0.05})
+    file.write_text("based_on: three-zone\n")
+    with pytest.raises(InputError, match="plant 'three-zone': expected"):
+        load_plant(file)
+
+
 def test_what_is_no_plant(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="two-zone"):
         load_plant("three-zone")

@@ -10,13 +10,13 @@ import typer
 from hpcai.options import Workers
 
 cooling_app = typer.Typer(
-    no_args_is_help=True, help="Cool a machine hall: compare controllers, get EnergyPlus's model."
+    no_args_is_help=True, help="Cool a machine hall: compare controllers, plants, get EnergyPlus's model."
 )
 
 
 @cooling_app.callback()
 def _main() -> None:
-    """Cool a machine hall: compare controllers, get EnergyPlus's model."""
+    """Cool a machine hall: compare controllers, plants, get EnergyPlus's model."""
 
 
 @cooling_app.command("run")
@@ -43,6 +43,23 @@ def run_command(
     if not quiet:
         print("\n".join(tables(results, settings.baseline)))
         print(f"\nReport: {settings.out}/report.html\nResults: {settings.out}/results.json")
+
+
+@cooling_app.command("validate")
+def validate_command(
+    weather: Annotated[list[str], typer.Argument(metavar="WEATHER...", help="EPW files of whole years.")],
+    model: Annotated[str | None, typer.Option(help="The building's epJSON.  [default: the one fetched]")] = None,
+    it_curve: Annotated[str, typer.Option(help="flat or stock: power of the machines by temperature.")] = "flat",
+    controls: Annotated[str, typer.Option(help="Which of own, constant, random.")] = "own,constant,random",
+) -> None:
+    """Compare the fast plant with EnergyPlus, hour by hour, under the same weather and setpoints."""
+    from typing import cast
+
+    from hpcai.cooling.energyplus.building import ItCurve
+    from hpcai.simulation.cooling.validation import compare, markdown
+
+    table = compare(weather, controls.split(","), it_curve=cast(ItCurve, it_curve), model=model)
+    print("\n".join(markdown(table)))
 
 
 @cooling_app.command("fetch")

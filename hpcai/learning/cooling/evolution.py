@@ -112,7 +112,7 @@ class Ground:
             raise InputError("method evolution: expected plant 'fast', on which networks are judged in machine code")
         self.plant, self._hall, self._shape, self._reward = hall.plant, hall, shape, config.reward
         actions, reward = shape.actions, config.reward
-        self._moves = Moves(actions.low, actions.high, actions.grid, actions.targets, actions.sources)
+        self._moves = Moves(actions.low, actions.high, actions.grid, actions.targets, actions.sources, actions.added)
         self._terms = Terms(
             READING_INDEX[reward.energy], reward.high - reward.margin, reward.low, OBSERVED_INDEX["rate"]
         )
@@ -157,6 +157,11 @@ class Ground:
         state, readings = self._begun[day]
         return state.copy(), readings.copy()
 
+    def prepare(self, days: Sequence[int]) -> None:
+        """Work out how the plant is at the beginning of ``days``, which threads must not do side by side."""
+        for day in days:
+            self._beginning(day)
+
 
 def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> tuple[float, int]:
     """Search for the network's weights, the best so far on disk at all times.
@@ -175,6 +180,9 @@ def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool
         return [int(day) * settings.length for day in drawn]
 
     def scores(candidates: Sequence[Floats], days: list[int]) -> Floats:
+        for ground in grounds:
+            ground.prepare(days)
+
         def score(weights: Floats) -> list[float]:
             return [ground.cost(weights, days, settings.length) for ground in grounds]
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import optuna
 
+from hpcai.cooling.interface import SIDES
 from hpcai.evaluation.cooling.controllers import ControllerConfig
 from hpcai.evaluation.progress import Progress
 from hpcai.learning.clock import Clock
@@ -16,7 +17,7 @@ from hpcai.learning.cooling.run_folder import CoolingRunFolder
 from hpcai.learning.cooling.scoring import Score, score
 
 RANGES: Final = {
-    "fixed": {"supply": (18.0, 27.5), "airflow": (0.25, 1.0), "chilled_water": (6.0, 16.0)},
+    "fixed": {"supply": (18.0, 27.5), "airflow": (0.25, 1.0), "chilled_water": (6.0, 16.0), "coil_offset": (0.0, 1.5)},
     "rules": {
         "limit": (24.0, 27.0),
         "supply.high": (22.0, 27.5),
@@ -33,9 +34,11 @@ _DRAWN: Final = 6  # trials at random before the sampler has enough to go by
 
 
 def controller_of(method: str, values: dict[str, float]) -> ControllerConfig:
-    """Return the controller with searched settings."""
+    """Return the controller with searched settings; fixed coils lie ``coil_offset`` above the stages before them."""
     if method == "fixed":
-        return ControllerConfig(kind="fixed", points=values)
+        points = {name: value for name, value in values.items() if name != "coil_offset"}
+        coils = {f"{side}_supply": values["supply"] + values.get("coil_offset", 0.0) for side in SIDES}
+        return ControllerConfig(kind="fixed", points=points | coils)
     return ControllerConfig(kind="pid" if method == "pid" else "rules", settings=values)
 
 
@@ -49,7 +52,7 @@ def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Sc
     halls = [config.case(weather).open() for weather in config.weather]
     study = optuna.create_study(sampler=optuna.samplers.GPSampler(seed=config.seed, n_startup_trials=_DRAWN))
     if beginning := config.beginning:
-        study.enqueue_trial({name: beginning[name] for name in RANGES[config.method] if name in beginning})
+        study.enqueue_trial(_settings_of(config.method, beginning))
     clock, best = Clock(config.limits), None
     total = int(config.limits.steps) if config.limits.steps < float("inf") else 1000
     with closing(_Halls(halls)), Progress(total, "trials", quiet) as progress:
@@ -67,6 +70,14 @@ def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Sc
             progress.advance()
     assert best is not None
     return best
+
+
+def _settings_of(method: str, points: dict[str, float]) -> dict[str, float]:
+    """Return the settings of a search that fixed setpoints stand for, as far as they say."""
+    known = {name: points[name] for name in RANGES[method] if name in points}
+    if "coil_offset" in RANGES[method] and {"supply", "east_supply"} <= set(points):
+        known["coil_offset"] = points["east_supply"] - points["supply"]
+    return known
 
 
 def _columns(found: Score) -> dict[str, Any]:

@@ -71,7 +71,6 @@ def record(
     setpoints: Floats,
     load: Floats,
     start: int = 0,
-    load_lag: int = 0,
 ) -> Record:
     """Drive ``plant`` from step ``start`` of its ``weather`` on and return the record.
 
@@ -81,13 +80,11 @@ def record(
         setpoints: (steps, len(SETPOINTS)).
         load: (steps, 2).
         start: first step.
-        load_lag: steps that the plant takes to see a load; the record has loads as they were seen.
     """
     plant.reset(start)
-    readings = np.array([plant.step(setpoints[i], load[i]) for i in range(len(setpoints))])
+    readings = plant.rollout(setpoints, load)
     rows = weather_rows(weather)[start : start + len(setpoints)]
-    seen = np.concatenate((np.repeat(load[:1], load_lag, axis=0), load))[: len(load)]
-    return Record(setpoints, seen, readings, rows, plant.step_length)
+    return Record(setpoints, load, readings, rows, plant.step_length)
 
 
 def excitation(steps: int, step_length: float, seed: int = 0) -> tuple[Floats, Floats]:

@@ -41,7 +41,7 @@ def a_training(weather: str, out: Path, **settings: object) -> CoolingTraining:
     return CoolingTraining.model_validate(fields | settings)
 
 
-@pytest.mark.parametrize("actions", ["simple", "stages"])
+@pytest.mark.parametrize("actions", ["simple", "staged", "stages"])
 def test_machine_code_judges_a_network_as_it_is_played(weather: str, tmp_path: Path, actions: str) -> None:
     config = a_training(weather, tmp_path, actions=actions)
     hall = config.case(weather).open()
