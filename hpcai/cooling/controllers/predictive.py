@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from hpcai.cooling.action import Actions
+from hpcai.cooling.action import Actions, Scheme
 from hpcai.cooling.foresight import Foresight
 from hpcai.cooling.interface import READING_INDEX, Floats
 
@@ -22,7 +22,7 @@ _NARROWEST: Final = 0.02
 
 
 class Predictive:
-    """Chooses setpoints of the simple scheme by looking ahead."""
+    """Chooses setpoints by looking ahead; ``action`` is what it chose last, (size,) in -1..1."""
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class Predictive:
         margin: float = 0.2,
         energy: Literal["hvac", "site"] = "hvac",
         penalty: float = 0.2,
+        scheme: Scheme = "simple",
         candidates: int = 96,
         rounds: int = 5,
         seed: int = 0,
@@ -44,6 +45,7 @@ class Predictive:
             margin: K that it keeps from the limit.
             energy: what is to be low.
             penalty: for each K beyond, as a share of the machines' design power.
+            scheme: of the actions among which it chooses.
             candidates: of a round.
             rounds: of a search.
             seed: of the search.
@@ -52,13 +54,13 @@ class Predictive:
         sides = (foresight.parameters.east, foresight.parameters.west)
         self._penalty = penalty * sum(side.machines.design_power for side in sides)
         self._candidates, self._rounds, self._seed = candidates, rounds, seed
-        self._actions = Actions("simple")
+        self._actions = Actions(scheme)
         self.reset()
 
     def reset(self) -> None:
         """Begin anew."""
         self._rng = np.random.default_rng(self._seed)
-        self._last: Floats | None = None
+        self.action: Floats | None = None
         self._foresight.reset()
 
     def cost(self, readings: Floats) -> Floats:
@@ -69,8 +71,8 @@ class Predictive:
     def setpoints(self, observation: Floats) -> Floats:
         """Return the best that was found."""
         self._foresight.observe(observation)
-        anew = self._last is None
-        mean = np.zeros(self._actions.size) if self._last is None else self._last
+        anew = self.action is None
+        mean = np.zeros(self._actions.size) if self.action is None else self.action
         spread = np.full(self._actions.size, _WIDE[0] if anew else _WIDE[1])
         best, least = mean, np.inf
         for _ in range(self._rounds * (2 if anew else 1)):
@@ -82,7 +84,7 @@ class Predictive:
             mean, spread = elite.mean(axis=0), np.maximum(elite.std(axis=0), _NARROWEST)
             if cost[order[0]] < least:
                 best, least = drawn[order[0]], float(cost[order[0]])
-        self._last = best
+        self.action = best
         chosen = self._actions.setpoints(best)
         self._foresight.told(chosen)
         return chosen

@@ -59,6 +59,8 @@ class Shield:
 
     def setpoints(self, observation: Floats) -> Floats:
         """Return the proposal, or what became of it."""
+        if not self.distrusts:
+            self._safe.reset()  # rules that do not rule get no requests, and would trim themselves into the heat
         proposed, safe = self._controller.setpoints(observation), self._safe.setpoints(observation)
         self._foresight.observe(observation)
         self.distrusts = self._foresight.error > (self._tolerance / 2 if self.distrusts else self._tolerance)

@@ -41,11 +41,12 @@ class ControllerConfig(BaseModel):
     settings: dict[str, Number] = {}  # pid, rules and predictive, see their classes
     network: str | None = None  # learned: a file
     shield: bool = False  # whether it is guarded by a Shield
+    shield_margin: Annotated[float, Field(ge=0)] = 0.2  # K that the shield keeps from the limit
 
     def make(self, case: CoolingCase | None = None) -> Controller:
         """Return the controller for a case. Raises InputError if a setting is wrong, or a case needed and not given."""
         made = _predictive(self, case) if self.kind == "predictive" else _KINDS[self.kind](self)
-        return Shield(made, foresight(case, self, horizon=2)) if self.shield else made
+        return Shield(made, foresight(case, self, horizon=2), margin=self.shield_margin) if self.shield else made
 
 
 def foresight(case: CoolingCase | None, config: ControllerConfig, horizon: int) -> Foresight:
@@ -117,20 +118,27 @@ _KINDS: Final[dict[str, Callable[[ControllerConfig], Controller]]] = {
 
 
 def controller_config(given: Mapping[str, Any] | str, where: str) -> ControllerConfig:
-    """Return a controller's configuration; a text, or a mapping with ``run`` alone, is the folder of a training.
+    """Return a controller's configuration.
 
+    A text is ``default`` or the folder of a training; so is ``run`` in a mapping, beside which a shield may stand.
     Raises InputError if it is wrong, or the folder holds no controller.
     """
-    if isinstance(given, Mapping) and set(given) == {"run"}:
-        given = str(given["run"])
+    if isinstance(given, Mapping) and "run" in given and set(given) <= {"run", "shield", "shield_margin"}:
+        guard = validated(
+            ControllerConfig, {key: given[key] for key in given if key != "run"} | {"kind": "learned"}, where
+        )
+        update = {"shield": guard.shield, "shield_margin": guard.shield_margin}
+        return _of_run(str(given["run"]), where).model_copy(update=update)
     if isinstance(given, str):
-        if given == "default":
-            return ControllerConfig(kind="default")
-        file = Path(given) / CONTROLLER_FILE
-        if not file.is_file():
-            raise InputError(f"{where}: {given}: expected 'default' or the folder of a training with {CONTROLLER_FILE}")
-        config = validated(ControllerConfig, read_mapping(file), str(file))
-        if config.network is not None:
-            config = config.model_copy(update={"network": str(Path(given) / config.network)})
-        return config
+        return ControllerConfig(kind="default") if given == "default" else _of_run(given, where)
     return validated(ControllerConfig, given, where)
+
+
+def _of_run(folder: str, where: str) -> ControllerConfig:
+    file = Path(folder) / CONTROLLER_FILE
+    if not file.is_file():
+        raise InputError(f"{where}: {folder}: expected 'default' or the folder of a training with {CONTROLLER_FILE}")
+    config = validated(ControllerConfig, read_mapping(file), str(file))
+    if config.network is not None:
+        config = config.model_copy(update={"network": str(Path(folder) / config.network)})
+    return config

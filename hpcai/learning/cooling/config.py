@@ -51,6 +51,7 @@ class Evolution(BaseModel):
     days: Annotated[int, Field(ge=1)] = 16  # stretches in a generation
     validation_days: Annotated[int, Field(ge=1)] = 60  # stretches of validation
     validate_every: Annotated[int, Field(ge=1)] = 10
+    imitate: Annotated[int, Field(ge=0)] = 0  # days of each weather under predictive control, to begin with
     workers: Annotated[int, Field(ge=1)] = 1
 
 

@@ -12,95 +12,22 @@ from typing import Final
 import numpy as np
 
 from hpcai.cooling.action import Actions
-from hpcai.cooling.controllers.controller import named
-from hpcai.cooling.controllers.learned import PolicyMeta, PolicyNetwork
 from hpcai.cooling.interface import OWN, READING_INDEX, Floats
-from hpcai.cooling.observation import OBSERVED, OBSERVED_INDEX, Scaling
+from hpcai.cooling.observation import OBSERVED_INDEX
 from hpcai.cooling.plant import LEDGER
-from hpcai.cooling.policy_rollout import Moves, Perceptron, Terms, roll_policy
+from hpcai.cooling.policy_rollout import Moves, Terms, roll_policy
 from hpcai.errors import InputError
 from hpcai.evaluation.cooling.controllers import NETWORK_FILE
 from hpcai.evaluation.fragmentation import in_threads
 from hpcai.learning.cooling.config import CoolingTraining
+from hpcai.learning.cooling.imitation import imitated
 from hpcai.learning.cooling.run_folder import CoolingRunFolder
+from hpcai.learning.cooling.shape import Shape
 from hpcai.learning.evolution import Search, evolve
 from hpcai.simulation.cooling.fast import FastPlant
 from hpcai.simulation.cooling.hall import Hall
 
-FEATURES: Final = (
-    "east_load",
-    "west_load",
-    "east_trend",
-    "west_trend",
-    "dry_bulb",
-    "wet_bulb",
-    "dry_bulb_1h",
-    "wet_bulb_1h",
-    "hour_sin",
-    "hour_cos",
-    "east_inlet",
-    "west_inlet",
-    "east_zone",
-    "west_zone",
-    "rate",
-    "rate_day",
-)
-"""What such a network sees."""
-
 _VALIDATION: Final = 10**6  # seed of the days of validation
-
-
-class Shape:
-    """The layout of a network's weights in a vector."""
-
-    def __init__(self, hidden: int, actions: Actions, design_power: float) -> None:
-        """Lay out F features x ``hidden``, hidden biases, ``hidden`` x A actions and their biases."""
-        self.actions, self.hidden, self._design = actions, hidden, design_power
-        features, outputs = len(FEATURES), actions.size
-        self._sizes = (hidden * features, hidden, outputs * hidden, outputs)
-        self.size = sum(self._sizes)
-        self._places = np.array([OBSERVED_INDEX[name] for name in FEATURES])
-        scaling = Scaling(design_power)
-        self._middle, self._half = scaling.middle[self._places], scaling.half[self._places]
-
-    def begin(self, points: dict[str, float], seed: int) -> Floats:
-        """Return weights (size,) that tell ``points`` whatever they see; the middle of what is not named.
-
-        Those of the first layer are drawn, since where both layers are 0 no small change has an effect.
-        """
-        weights = np.zeros(self.size)
-        first = self._sizes[0]
-        weights[:first] = np.random.default_rng(seed).normal(0.0, len(FEATURES) ** -0.5, first)
-        action = np.nan_to_num(self.actions.action(named(points)))
-        weights[-self.actions.size :] = np.arctanh(np.clip(action, -0.95, 0.95))
-        return weights
-
-    def perceptron(self, weights: Floats) -> Perceptron:
-        """Return the network with weights (size,)."""
-        first, first_bias, last, last_bias = np.split(weights, np.cumsum(self._sizes)[:-1])
-        return Perceptron(
-            self._places,
-            self._middle,
-            self._half,
-            np.ascontiguousarray(first.reshape(self.hidden, -1)),
-            first_bias,
-            np.ascontiguousarray(last.reshape(-1, self.hidden)),
-            last_bias,
-        )
-
-    def network(self, weights: Floats) -> PolicyNetwork:
-        """Return the same network as a policy that sees all of OBSERVED, most of it with weight 0."""
-        net = self.perceptron(weights)
-        first = np.zeros((self.hidden, len(OBSERVED)), np.float32)
-        first[:, self._places] = net.first
-        meta = PolicyMeta(
-            actions=self.actions.scheme, squash="tanh", activation="tanh", design_power=self._design, layers=2
-        )
-        pairs = [
-            (first, net.first_bias.astype(np.float32)),
-            (net.last.astype(np.float32), net.last_bias.astype(np.float32)),
-        ]
-        return PolicyNetwork(meta, pairs)
 
 
 class Ground:
@@ -174,6 +101,7 @@ def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool
     shape = Shape(config.learner.hidden[0], Actions(config.actions), halls[0].plant.design_power)
     grounds = [Ground(config, hall, shape) for hall in halls]
     beginning = shape.begin(config.beginning, config.seed)
+    first = beginning if settings.imitate == 0 else imitated(config, halls, shape, beginning)
 
     def days_of(seed: int, n: int) -> list[int]:
         drawn = np.random.default_rng((config.seed, seed)).permutation(365 // settings.length)[:n]
@@ -192,7 +120,7 @@ def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool
     every_day = days_of(_VALIDATION, settings.validation_days)
     names = [f"w{i}" for i in range(shape.size)]
     search = Search(
-        begin=dict(zip(names, beginning.tolist(), strict=True)),
+        begin=dict(zip(names, first.tolist(), strict=True)),
         sigma=settings.sigma,
         generations=settings.generations,
         population=settings.population,

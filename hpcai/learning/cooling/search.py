@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, Final
 
+import numpy as np
 import optuna
+from scipy.optimize import minimize
 
-from hpcai.cooling.interface import SIDES
+from hpcai.cooling.interface import SIDES, Floats
 from hpcai.evaluation.cooling.controllers import ControllerConfig
 from hpcai.evaluation.progress import Progress
 from hpcai.learning.clock import Clock
@@ -30,7 +33,12 @@ RANGES: Final = {
 }
 """What is searched, by method: settings and their ranges."""
 
+Spans = Mapping[str, tuple[float, float]]
+Judge = Callable[[dict[str, float]], float]
+"""Returns the score of settings, which is to be low."""
+
 _DRAWN: Final = 6  # trials at random before the sampler has enough to go by
+_REACH: Final = 0.06  # of a span, of the first simplex
 
 
 def controller_of(method: str, values: dict[str, float]) -> ControllerConfig:
@@ -45,31 +53,56 @@ def controller_of(method: str, values: dict[str, float]) -> ControllerConfig:
 def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Score:
     """Find the settings with the best score over whole years of all weathers; the best so far is always on disk.
 
-    Sampled by Optuna's Gaussian process, after the setpoints that the configuration begins with, where it has any.
-    Returns the score of the best.
+    From the setpoints that the configuration begins with by the simplex of Nelder and Mead, in the settings that these
+    name; where there are none, by Optuna's Gaussian process in all. Returns the score of the best.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     halls = [config.case(weather).open() for weather in config.weather]
-    study = optuna.create_study(sampler=optuna.samplers.GPSampler(seed=config.seed, n_startup_trials=_DRAWN))
-    if beginning := config.beginning:
-        study.enqueue_trial(_settings_of(config.method, beginning))
-    clock, best = Clock(config.limits), None
+    spans, clock, found = RANGES[config.method], Clock(config.limits), list[Score]()
     total = int(config.limits.steps) if config.limits.steps < float("inf") else 1000
     with closing(_Halls(halls)), Progress(total, "trials", quiet) as progress:
-        while not clock.over:
-            trial = study.ask()
-            values = {name: trial.suggest_float(name, *span) for name, span in RANGES[config.method].items()}
+
+        def judge(values: dict[str, float]) -> float:
             made = controller_of(config.method, values)
-            found = score(config, [hall.play(made.make()) for hall in halls])
-            study.tell(trial, found.value)
+            own = score(config, [hall.play(made.make()) for hall in halls])
             clock.steps += 1
-            folder.append({"trial": clock.steps} | values | _columns(found))
-            if best is None or found.value < best.value:
-                best = found
+            folder.append({"trial": clock.steps} | values | _columns(own))
+            if not found or own.value < found[-1].value:
+                found.append(own)
                 folder.write_controller(made.model_dump(mode="json", exclude_defaults=True))
             progress.advance()
-    assert best is not None
-    return best
+            return own.value
+
+        if beginning := _settings_of(config.method, config.beginning):
+            _descend(judge, beginning, {name: spans[name] for name in beginning}, clock)
+        else:
+            _sample(judge, spans, clock, config.seed)
+    return found[-1]
+
+
+def _sample(judge: Judge, spans: Spans, clock: Clock, seed: int) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.GPSampler(seed=seed, n_startup_trials=_DRAWN))
+    while not clock.over:
+        trial = study.ask()
+        study.tell(trial, judge({name: trial.suggest_float(name, *span) for name, span in spans.items()}))
+
+
+def _descend(judge: Judge, beginning: dict[str, float], spans: Spans, clock: Clock) -> None:
+    """Go down from a beginning in shares of the spans, until the clock is over or the simplex has shrunk to nothing."""
+    low = np.array([span[0] for span in spans.values()])
+    wide = np.array([span[1] for span in spans.values()]) - low
+    first = (np.array(list(beginning.values())) - low) / wide
+    simplex = np.vstack((first, first + np.diag(np.where(first < 0.5, _REACH, -_REACH))))
+
+    def value(shares: Floats) -> float:
+        if clock.over:
+            raise StopIteration
+        values = low + np.clip(shares, 0.0, 1.0) * wide
+        return judge(dict(zip(spans, values.tolist(), strict=True)))
+
+    options = {"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-3}
+    with contextlib.suppress(StopIteration):
+        minimize(value, first, method="Nelder-Mead", bounds=[(0.0, 1.0)] * len(first), options=options)
 
 
 def _settings_of(method: str, points: dict[str, float]) -> dict[str, float]:

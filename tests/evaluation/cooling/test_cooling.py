@@ -210,3 +210,7 @@ def test_a_training_folder_stands_for_its_controller(tmp_path: Path) -> None:
     (tmp_path / "controller.yaml").write_text("kind: fixed\npoints: {supply: 24.5}\n")
     for given in (str(tmp_path), {"run": str(tmp_path)}):
         assert controller_config(given, "best").points == {"supply": 24.5}
+    guarded = controller_config({"run": str(tmp_path), "shield": True}, "best")
+    assert guarded.shield
+    with pytest.raises(InputError, match="controller best"):
+        controller_config({"run": str(tmp_path), "kind": "fixed"}, "controller best")

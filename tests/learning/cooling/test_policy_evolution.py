@@ -11,12 +11,14 @@ import pytest
 from hpcai.cooling.action import Actions
 from hpcai.cooling.controllers.learned import Learned
 from hpcai.cooling.interface import READINGS, Floats
-from hpcai.cooling.observation import SURROUNDINGS
+from hpcai.cooling.observation import SURROUNDINGS, Scaling
 from hpcai.errors import InputError
 from hpcai.evaluation.cooling.controllers import controller_config
 from hpcai.evaluation.cooling.metrics import summary
 from hpcai.learning.cooling.config import CoolingTraining
-from hpcai.learning.cooling.evolution import Ground, Shape
+from hpcai.learning.cooling.evolution import Ground
+from hpcai.learning.cooling.imitation import Shown, fitted, imitated
+from hpcai.learning.cooling.shape import FEATURES, Shape
 from hpcai.learning.cooling.training import train_cooling
 from tests.cooling_weather import write_epw
 
@@ -66,6 +68,38 @@ def test_it_begins_with_the_setpoints_it_is_told(weather: str, tmp_path: Path) -
     seen: Floats = np.random.default_rng(0).uniform(0, 30, len(READINGS) + len(SURROUNDINGS))
     told = Actions().action(network.setpoints(seen))
     np.testing.assert_allclose(Actions().values(told), [23.5, 23.5, 0.4, 0.4, 8.0, 0.9], rtol=1e-5)
+
+
+def test_a_fit_tells_what_it_was_shown() -> None:
+    shape = Shape(4, Actions("simple"), 1e5)
+    rng = np.random.default_rng(0)
+    teacher = shape.begin({"supply": 22.0}, 1) + rng.normal(0.0, 0.3, shape.size)
+    seen = rng.uniform(-1, 1, (2000, len(FEATURES)))
+
+    def tells(weights: Floats) -> Floats:
+        net = shape.perceptron(weights)
+        return np.tanh(np.tanh(seen @ net.first.T + net.first_bias) @ net.last.T + net.last_bias)
+
+    beginning = shape.begin({"supply": 20.0}, 0)
+    learned = fitted(shape, beginning, seen, tells(teacher), 0)
+    before, after = (np.abs(tells(weights) - tells(teacher)).mean() for weights in (beginning, learned))
+    assert after < 0.1 * before
+
+
+def test_imitation_brings_a_network_near_predictive_control(weather: str, tmp_path: Path) -> None:
+    config = a_training(weather, tmp_path, evolution={"imitate": 6})
+    hall = config.case(weather).open()
+    shape = Shape(4, Actions("simple"), hall.plant.design_power)
+    beginning = shape.begin(config.beginning, 0)
+    learned = imitated(config, [hall], shape, beginning)
+    teacher = Shown(config, hall)
+    hall.play(teacher, 200 * 96, 96)  # a day that it was not shown
+    supply = [
+        np.mean([abs(shape.network(weights).action(Scaling(hall.plant.design_power)(seen))[0] - done[0])
+                 for seen, done in zip(teacher.seen, teacher.done, strict=True)])
+        for weights in (beginning, learned)
+    ]  # fmt: skip
+    assert supply[1] < 0.7 * supply[0]
 
 
 def test_evolution_betters_what_it_began_with(weather: str, tmp_path: Path) -> None:
