@@ -13,7 +13,7 @@ from hpcai.evaluation.cooling.metrics import inlets, power
 from hpcai.learning.cooling.config import CoolingTraining
 from hpcai.simulation.cooling.hall import Hall, Record
 
-HOT_PENALTY = 1.0  # of a K-hour above the limit, as a share of a day's energy of all that cools
+HOT_PENALTY = 20.0  # of a K-hour above the limit, as a share of a day's energy of all that cools
 
 
 @dataclass(frozen=True)
