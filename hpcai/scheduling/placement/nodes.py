@@ -18,6 +18,7 @@ from hpcai.scheduling.jobs import MILLI
 from hpcai.scheduling.placement.pods import MOST_GPUS, MOST_SOCKETS, sort_of
 
 GIB = 2**30
+MOST_GROUPS = 62  # of nodes that jobs may be bound to, in a mask of 64 bits
 
 
 class Nodes(NamedTuple):
@@ -79,7 +80,7 @@ def make_nodes(machine: Machine) -> Nodes:
         gpus=gpus,
         kind=kind,
         kind_share=of_kind / max(gpus.sum(), 1),
-        group=np.repeat([1 << g for g in range(len(groups))], [group.count for group in groups]),
+        group=np.repeat(_group_bits(len(groups)), [group.count for group in groups]),
         socket=np.minimum(slot * sockets[:, None] // np.maximum(gpus, 1)[:, None], sockets[:, None] - 1),
         leaf=leaf,
         leaf_gpu=under,
@@ -89,6 +90,11 @@ def make_nodes(machine: Machine) -> Nodes:
         room=np.zeros((2, n), dtype=np.int64),
         most=np.maximum(np.array([cpus.max(), memories.max(), gpus.max() * MILLI]), 1).astype(np.float64),
     )
+
+
+def _group_bits(groups: int) -> NDArray[np.int64]:
+    """Return a bit for each group; none where there are too many for a mask, as where each node is one of its own."""
+    return np.array([1 << g if groups <= MOST_GROUPS else 0 for g in range(groups)], dtype=np.int64)
 
 
 def gpu_kinds(machine: Machine) -> list[str]:
