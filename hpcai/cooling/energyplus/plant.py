@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcai.cooling.energyplus.building import STAGES, ItCurve, prepare, read_model
 from hpcai.cooling.energyplus.process import EnergyPlusProcess, Floats, Job
-from hpcai.cooling.interface import OWN, READINGS, SETPOINT_INDEX, SIDES, checked
+from hpcai.cooling.interface import OWN, READINGS, SETPOINT_INDEX, SIDES, check_commands, checked
 from hpcai.errors import InputError
 from hpcai.records.readers._source import decompress
 from hpcai.records.readers.epw import is_epw
@@ -172,29 +172,37 @@ class EnergyPlusPlant:
         Raises InputError, too, if supply air changes hands between the model and the caller within an episode, or
         some of its stages are left to the model and others not.
         """
-        readings: Floats = self.rollout(setpoints[None], it_load[None])[0]
-        return readings
+        check_commands(setpoints, it_load)
+        said = self._ready(setpoints[_STAGES], 1).step(np.concatenate((setpoints[self._told], it_load)))
+        self._now += 1
+        return np.asarray(_SUMS @ said)
 
     def rollout(self, setpoints: Floats, it_load: Floats) -> Floats:
         """Go on for as many steps as there are loads; see hpcai.cooling.interface.Plant; raises as ``step``."""
         setpoints, it_load = checked(setpoints, it_load)
         steps = len(it_load)
+        process = self._ready(setpoints[:, _STAGES], steps)
+        told = np.broadcast_to(setpoints[:, self._told], (steps, self._told.size))
+        said = process.roll(np.hstack((told, it_load)))
+        self._now += steps
+        return np.asarray(said @ _SUMS.T)
+
+    def _ready(self, stages: Floats, steps: int) -> EnergyPlusProcess:
+        """Return the process, ready for so many steps in which the stages of supply air are told ``stages``."""
         if self._process is None:
             raise InputError("step: expected reset first")
         if self._now + steps > self.steps:
             raise InputError(f"step: the year is over, {self.steps} steps; expected reset")
-        own = np.isnan(setpoints[:, _STAGES])
-        if self._now == self._start and own.all() and not self._own_supply:
+        own = np.isnan(stages)
+        every = bool(own.all())
+        if self._now == self._start and every and not self._own_supply:
             self._begin(own_supply=True)
-        if not (own.all() if self._own_supply else not own.any()):
+        if not (every if self._own_supply else not own.any()):
             raise InputError(
                 "setpoints of supply air: EnergyPlus leaves all of them to the model, or none, for a whole episode; "
                 f"found {int(own.sum())} of {own.size} left to it"
             )
-        told = np.broadcast_to(setpoints[:, self._told], (steps, self._told.size))
-        said = self._process.roll(np.hstack((told, it_load)))
-        self._now += steps
-        return np.asarray(said @ _SUMS.T)
+        return self._process
 
     def _readings(self) -> Floats:
         assert self._process is not None

@@ -101,7 +101,9 @@ class EnergyPlusProcess:
 
         Raises PlantError if EnergyPlus ended, crashed, or took longer than PATIENCE.
         """
-        return np.asarray(self.roll(values[None])[0])
+        self._send(values)
+        self.readings = self._receive()[0]
+        return self.readings
 
     def roll(self, values: Floats) -> Floats:
         """Do ``step`` for each row of ``values`` and return the readings, (steps, readings).
