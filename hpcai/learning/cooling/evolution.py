@@ -31,7 +31,7 @@ _VALIDATION: Final = 10**6  # seed of the days of validation
 
 
 class Ground:
-    """Days of the year at one site that networks are judged on; ``baseline`` is what the beginning reaches there."""
+    """Days of the year at one site that networks are judged on."""
 
     def __init__(self, config: CoolingTraining, hall: Hall, shape: Shape) -> None:
         """Take a hall of the fast plant; raises InputError for another plant."""
@@ -90,11 +90,11 @@ class Ground:
             self._beginning(day)
 
 
-def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> tuple[float, int]:
+def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> float:
     """Search for the network's weights, the best so far on disk at all times.
 
     Scores are costs relative to those of the setpoints that it begins with, the mean over weathers. Returns the best
-    in validation and the generations.
+    in validation.
     """
     settings = config.evolution
     halls = [config.case(weather).open() for weather in config.weather]
@@ -144,4 +144,4 @@ def evolve_policy(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool
         found,
         quiet,
     )
-    return min(reached), settings.generations
+    return min(reached)

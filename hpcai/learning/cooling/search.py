@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack
 from typing import Any, Final
 
 import numpy as np
@@ -59,7 +59,9 @@ def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Sc
     halls = [config.case(weather).open() for weather in config.weather]
     spans, clock, found = RANGES[config.method], Clock(config.limits), list[Score]()
     total = int(config.limits.steps) if config.limits.steps < float("inf") else 1000
-    with closing(_Halls(halls)), Progress(total, "trials", quiet) as progress:
+    with ExitStack() as stack, Progress(total, "trials", quiet) as progress:
+        for hall in halls:
+            stack.callback(hall.plant.close)
 
         def judge(values: dict[str, float]) -> float:
             made = controller_of(config.method, values)
@@ -115,12 +117,3 @@ def _settings_of(method: str, points: dict[str, float]) -> dict[str, float]:
 
 def _columns(found: Score) -> dict[str, Any]:
     return {"score": found.value, "kwh_a_day": found.energy, "hot_degree_hours_a_day": found.hot_degree_hours}
-
-
-class _Halls:
-    def __init__(self, halls: list[Any]) -> None:
-        self._close: list[Callable[[], None]] = [hall.plant.close for hall in halls]
-
-    def close(self) -> None:
-        for close in self._close:
-            close()

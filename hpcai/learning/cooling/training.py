@@ -20,8 +20,7 @@ class CoolingTrained:
     """What came out: the best score in validation, or of a search; of evolution relative to its beginning."""
 
     best: Score | float
-    steps: int
-    interrupted: bool
+    interrupted: bool = False
 
 
 def train_cooling(config: CoolingTraining, quiet: bool = True) -> CoolingTrained:
@@ -34,16 +33,13 @@ def train_cooling(config: CoolingTraining, quiet: bool = True) -> CoolingTrained
     if config.method in SEARCHED:
         from hpcai.learning.cooling.search import search
 
-        best = search(config, folder, quiet)
-        folder.finish()
-        return CoolingTrained(best, int(config.limits.steps), False)
-    if config.method == "evolution":
+        trained = CoolingTrained(search(config, folder, quiet))
+    elif config.method == "evolution":
         from hpcai.learning.cooling.evolution import evolve_policy
 
-        ratio, generations = evolve_policy(config, folder, quiet)
-        folder.finish()
-        return CoolingTrained(ratio, generations, False)
-    trained = _train_agent(config, folder, quiet)
+        trained = CoolingTrained(evolve_policy(config, folder, quiet))
+    else:
+        trained = _train_agent(config, folder, quiet)
     folder.finish()
     return trained
 
@@ -81,10 +77,8 @@ def _train_agent(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool)
         interrupted = False
         try:
             learn(agent, watch)
-            if not best:
-                validate(clock.steps)
         except KeyboardInterrupt:
             interrupted = True
-            if not best:
-                validate(clock.steps)
-    return CoolingTrained(best[-1], clock.steps, interrupted)
+        if not best:
+            validate(clock.steps)
+    return CoolingTrained(best[-1], interrupted)
