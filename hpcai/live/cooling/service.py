@@ -6,9 +6,8 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from importlib.metadata import version
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from hpcai.errors import InputError
@@ -24,6 +23,7 @@ from hpcai.live.cooling.points import load_points
 from hpcai.live.cooling.policy import CoolingPolicy
 from hpcai.live.decision_log import DecisionLog
 from hpcai.live.lock import only_one
+from hpcai.live.signals import taken
 
 if TYPE_CHECKING:
     from hpcai.live.cooling.metrics import CoolingMetrics
@@ -120,22 +120,9 @@ class Service:
         self._log.flush()
         self._opened.close()
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Take the signals, if this is the main thread, which alone may."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def end(number: int, frame: FrameType | None) -> None:
-            self._over.set()
-
-        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _signals(self) -> AbstractContextManager[None]:
+        """Take the signals that end the service."""
+        return taken({signal.SIGTERM: self._over.set, signal.SIGINT: self._over.set})
 
 
 def release(config: CoolingAdapterConfig) -> list[str]:

@@ -8,10 +8,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from hpcai.cluster.spec import load_machine
@@ -19,6 +18,7 @@ from hpcai.errors import HpcaiError, InputError
 from hpcai.live.decision_log import DecisionLog
 from hpcai.live.lock import only_one
 from hpcai.live.ranking import BundleRanker, load_ranker
+from hpcai.live.signals import taken
 from hpcai.live.slurm.adapter import Adapter, put_back
 from hpcai.live.slurm.client import Before, How, Poll, SlurmClient, Written
 from hpcai.live.slurm.command_line import CommandLine
@@ -28,7 +28,7 @@ from hpcai.live.slurm.history import Accounting
 from hpcai.live.slurm.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 _say = logging.getLogger("hpcai.live")
 
@@ -112,26 +112,14 @@ class Service:
                 if remaining:
                     time.sleep(1.0)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Take the signals, if this is the main thread, which alone may."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def _signals(self) -> AbstractContextManager[None]:
+        """Take the signals that end the service or throw the kill switch."""
 
-        def end(number: int, frame: FrameType | None) -> None:
-            self._over.set()
-
-        def kill(number: int, frame: FrameType | None) -> None:
+        def kill() -> None:
             self.adapter.killed = True
 
-        taken = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGUSR1: kill}
-        before = {number: signal.signal(number, handler) for number, handler in taken.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        end = self._over.set
+        return taken({signal.SIGTERM: end, signal.SIGINT: end, signal.SIGUSR1: kill})
 
 
 def _adapter(
