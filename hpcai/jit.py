@@ -16,6 +16,8 @@ _HERE: Final = Path(__file__).parent
 _CALLS: Final = {  # folders of compiled functions, and the folders whose functions they call
     "cluster/network": (),
     "cooling": (),
+    "device_placement": (),
+    "faults": (),
     "scheduling": (),
     "scheduling/placement": ("scheduling",),
     "scheduling/gpu_cluster": ("cluster/network", "scheduling", "scheduling/placement"),

@@ -1,0 +1,1 @@
+"""Failures of a cluster: fitted models, checkpoints and drains, detection; without a clock."""
