@@ -7,9 +7,12 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hpcai.arrays import Floats, Ints
 from hpcai.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 FORWARD: Final = 0
 BACKWARD: Final = 1
