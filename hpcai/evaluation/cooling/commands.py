@@ -62,6 +62,30 @@ def validate_command(
     print("\n".join(markdown(table)))
 
 
+@cooling_app.command("fit")
+def fit_command(
+    log: Annotated[str, typer.Argument(metavar="LOG.parquet", help="What the plant was told and said, as of run.")],
+    weather: Annotated[str, typer.Option(help="The weather that it was recorded in.")],
+    out: Annotated[str, typer.Option(help="The preset that is written, a YAML file.")],
+    preset: Annotated[str, typer.Option(help="The plant to begin with: a preset or a YAML file.")] = "two-zone",
+    it_curve: Annotated[str, typer.Option(help="flat or stock: power of the machines by temperature.")] = "flat",
+    days: Annotated[float | None, typer.Option(help="From the start of the log; the rest is for a check.")] = None,
+) -> None:
+    """Fit the fast plant to a log of a plant: what no data sheet says of its zones, coils and control."""
+    from hpcai.evaluation.cooling.fitting import fit_log, write_preset
+
+    fitted = fit_log(log, weather, preset, it_curve=it_curve, days=days)
+    write_preset(fitted.parameters, preset, out)
+    for title, table in (("before", fitted.before), ("fitted", fitted.after), ("later days", fitted.later)):
+        if table is not None:
+            of = table.loc["hvac"]
+            print(
+                f"{title:>10}: HVAC {of.recorded / 1000:.2f} kW, bias {of.bias:+.1%}, CV-RMSE {of.cv_rmse:.1%}, "
+                f"inlet {table.loc['inlet'].cv_rmse:.2f} K"
+            )
+    print(f"Preset: {out}")
+
+
 @cooling_app.command("fetch")
 def fetch_command() -> None:
     """Download the model of the two-zone data centre for EnergyPlus, from the MIT-licensed package sinergym."""

@@ -32,7 +32,12 @@ class Log:
     observations: Floats  # (steps, len(OBSERVED)), before each step
     setpoints: Floats  # (steps, len(SETPOINTS))
     readings: Floats  # (steps, len(READINGS)), after it
-    follows: NDArray[np.bool_]  # (steps,): whether it follows the one before
+    steps: NDArray[np.int64]  # (steps,) numbers, from the start of the weather
+
+    @property
+    def follows(self) -> NDArray[np.bool_]:
+        """(steps - 1,) Whether a step follows at once on the one before it, from the second step on."""
+        return np.asarray(np.diff(self.steps) == 1)
 
 
 def table_of(record: Record, surroundings: Floats) -> pd.DataFrame:
@@ -55,11 +60,10 @@ def read_log(path: str | Path) -> Log:
     readings, known = table[_READINGS].to_numpy(np.float64), table[_SURROUNDINGS].to_numpy(np.float64)
     if not (np.isfinite(readings).all() and np.isfinite(known).all()):
         raise InputError(f"{path}: expected a number for each reading, found some missing")
-    follows = np.diff(table["step"].to_numpy()) == 1
     return Log(
         name=str(path),
         observations=np.column_stack((readings[:-1], known[1:])),
         setpoints=table[_SETPOINTS].to_numpy(np.float64)[1:],
         readings=readings[1:],
-        follows=follows,
+        steps=table["step"].to_numpy(np.int64)[1:],
     )

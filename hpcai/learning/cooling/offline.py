@@ -115,8 +115,7 @@ def _buffer(config: CoolingTraining, logs: Sequence[Log], design: float, size: i
             raise InputError(f"{log.name}: expected a setpoint {name} at each step, found some left to the plant")
         worth = _rewards(config, log, design)
         for i in range(len(told) - 1):
-            over = not log.follows[i + 1]
-            if not over:
+            if log.follows[i]:
                 buffer.add(seen[i], seen[i + 1], told[i], worth[i], np.array([False]), [{}])
     return buffer
 
