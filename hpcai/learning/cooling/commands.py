@@ -9,6 +9,7 @@ import typer
 
 def train_cooling_command(
     config: Annotated[str, typer.Argument(metavar="CONFIG.yaml", help="What is learned, on which plant and weather.")],
+    preset: Annotated[str | None, typer.Option(help="Fast plant: a preset or a YAML file, as of cooling fit.")] = None,
     weather: Annotated[list[str] | None, typer.Option(help="Instead of what the file says; may be repeated.")] = None,
     budget: Annotated[str | None, typer.Option(help="20m, '50000 steps', '40 trials'.  [default: as the file]")] = None,
     begin: Annotated[str | None, typer.Option(help="Folder of a search whose setpoints it begins with.")] = None,
@@ -20,7 +21,7 @@ def train_cooling_command(
     from hpcai.learning.cooling.config import load_cooling_training
     from hpcai.learning.cooling.training import train_cooling
 
-    given = {"weather": weather, "budget": budget, "begin": begin, "seed": seed, "out": out}
+    given = {"preset": preset, "weather": weather, "budget": budget, "begin": begin, "seed": seed, "out": out}
     settings = load_cooling_training(
         config, {key: value for key, value in given.items() if value is not None and value != []}
     )
