@@ -12,8 +12,9 @@ from hpcai.errors import FormatError, InputError
 from hpcai.records.readers._source import head
 
 FORMATS: Final = {  # name, which is that of the reader's module, to what it is; guessed in this order
-    "pipedream": "PipeDream profile, graph.txt",
-    "dnn_partitioning": "dnn-partitioning, JSON",
+    "native": "own JSON",
+    "pipedream": "PipeDream profile (graph.txt)",
+    "dnn_partitioning": "JSON of dnn-partitioning",
 }
 
 
