@@ -18,6 +18,7 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
     "cooling": (),
     "device_placement": (),
     "faults": (),
+    "faults/checkpoints": (),
     "scheduling": (),
     "scheduling/placement": ("scheduling",),
     "scheduling/gpu_cluster": ("cluster/network", "scheduling", "scheduling/placement"),
@@ -31,6 +32,7 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
         "scheduling/gpu_cluster",
         "simulation",
     ),
+    "simulation/faults": ("faults/checkpoints",),
 }
 
 

@@ -1,0 +1,1 @@
+"""When to write checkpoints: costs, closed forms, policies."""
