@@ -13,6 +13,7 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE: Final = Path(__file__).parent
+_OPTIONS: Final[dict[str, Any]] = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
 _CALLS: Final = {  # folders of compiled functions, and the folders whose functions they call
     "cluster/network": (),
     "cooling": (),
@@ -64,8 +65,15 @@ def jit(function: F) -> F:
     every array of the state up and down at every call, which takes most of the time of a replay. It holds no
     lock of Python's either, so that threads can step episodes side by side.
     """
-    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
-    return cast(F, numba.njit(**options)(function))
+    return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def inlined(function: F) -> F:
+    """Compile ``function`` as :func:`jit` does, and lay its machine code into that of its callers.
+
+    A record of arrays is passed by copying what describes each array, which takes longer than a short function.
+    """
+    return cast(F, numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
 def announce_compilation(function: Callable[..., Any]) -> None:
