@@ -18,7 +18,8 @@ def mean_seconds(graph: OperatorGraph, devices: Devices) -> Floats:
     seconds = graph.forward[devices.rows(graph)]
     finite = np.isfinite(seconds)
     total: Floats = np.where(finite, seconds, 0.0).sum(axis=0)
-    return total / np.maximum(finite.sum(axis=0), 1)
+    mean: Floats = total / np.maximum(finite.sum(axis=0), 1)
+    return mean
 
 
 def longest_to_end(graph: OperatorGraph, seconds: Floats, transfer: Floats) -> Floats:
