@@ -15,7 +15,7 @@ from hpcai.errors import InputError
 from hpcai.evaluation.cooling.controllers import controller_config
 from hpcai.learning.budget import Budget, BudgetText, parse_budget
 from hpcai.simulation.cooling.case import CoolingCase, PlantKind
-from hpcai.simulation.cooling.reward import CoolingReward
+from hpcai.simulation.cooling.reward import CoolingReward, reward_settings
 
 Algo = Literal["ddpg", "td3", "sac", "ppo"]
 Method = Literal["ddpg", "td3", "sac", "ppo", "td3-bc", "evolution", "fixed", "rules", "pid"]
@@ -63,7 +63,7 @@ class CoolingTraining(BaseModel):
     method: Method = "sac"
     weather: Annotated[tuple[Source, ...], BeforeValidator(one_or_many), Field(min_length=1)]
     plant: PlantKind = "fast"
-    preset: str = "two-zone"
+    preset: str | None = None
     model: Source | None = None
     it_curve: ItCurve = "flat"
     it_load: Annotated[float, Field(ge=0, le=1)] | Source = "daily"
@@ -76,6 +76,7 @@ class CoolingTraining(BaseModel):
     evolution: Evolution = Evolution()
     begin: dict[str, float] | Source = {}  # setpoints by name, or the folder of a search, to begin with
     logs: Annotated[tuple[Source, ...], BeforeValidator(one_or_many)] = ()  # of td3-bc: records to learn from
+    log_days: Annotated[int, Field(ge=1)] | None = None  # of each log, spread evenly over it; None: all
     behaviour: Annotated[float, Field(gt=0)] = 2.5  # alpha of TD3+BC
     days: Literal["train", "all"] = "train"  # all: the test is on another weather
     budget: BudgetText = "20000 steps"  # or trials of a search
@@ -84,10 +85,20 @@ class CoolingTraining(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     out: Source = "runs/cooling"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _limits_of_the_plant(cls, data: Any) -> Any:
+        reward = data.get("reward") or {}
+        if not isinstance(reward, Mapping):
+            return data
+        return data | {"reward": reward_settings(data.get("plant"), reward)}
+
     @model_validator(mode="after")
-    def _offline_has_logs(self) -> Self:
+    def _goes_together(self) -> Self:
         if (self.method == "td3-bc") != bool(self.logs):
             raise ValueError("logs: expected records to learn from for the method td3-bc, and for no other")
+        if self.plant == "liquid" and self.method in ("rules", "pid"):
+            raise ValueError(f"method: found {self.method}, which knows air alone, for a liquid-cooled plant")
         return self
 
     @property

@@ -52,8 +52,9 @@ class Shown(Predictive):
 def foresight_of(config: CoolingTraining, hall: Hall) -> Foresight:
     """Return the model that is the training's own plant."""
     plant = hall.plant
-    pressure = float(config.case(config.weather[0]).read_weather().frame["pressure"].mean())
-    return Foresight(config.preset, it_curve=config.it_curve, step_length=plant.step_length, pressure=pressure)
+    case = config.case(config.weather[0])
+    pressure = float(case.read_weather().frame["pressure"].mean())
+    return Foresight(case.plant_preset, it_curve=config.it_curve, step_length=plant.step_length, pressure=pressure)
 
 
 def imitated(config: CoolingTraining, halls: Sequence[Hall], shape: Shape, beginning: Floats) -> Floats:

@@ -7,6 +7,7 @@ Fujimoto and Gu, A Minimalist Approach to Offline Reinforcement Learning (NeurIP
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -83,7 +84,7 @@ def make_offline_agent(config: CoolingTraining, env: VecEnv) -> TD3BC:
     Raises InputError if a log cannot be read, or has no setpoints that the actions could have told.
     """
     learner = config.learner
-    logs = [read_log(path) for path in config.logs]
+    logs = [_sampled(read_log(path), config) for path in config.logs]
     transitions = sum(len(log.setpoints) - 1 for log in logs)
     settings = off_policy(learner) | {"buffer_size": transitions}
     agent = TD3BC(
@@ -101,6 +102,25 @@ def make_offline_agent(config: CoolingTraining, env: VecEnv) -> TD3BC:
     design = float(env.get_attr("unwrapped")[0].design)
     agent.replay_buffer = _buffer(config, logs, design, transitions, env)
     return agent
+
+
+def _sampled(log: Log, config: CoolingTraining) -> Log:
+    """Return ``log_days`` whole days of a log, spread evenly; all of it where none are asked for."""
+    if config.log_days is None:
+        return log
+    per_day = 24 * 60 // config.step_minutes
+    days = len(log.steps) // per_day
+    if days < config.log_days:
+        raise InputError(f"{log.name}: expected log_days {config.log_days} days at least, found {days}")
+    chosen = np.linspace(0, days, config.log_days, endpoint=False).astype(np.int64)
+    rows = (chosen[:, None] * per_day + np.arange(per_day)).ravel()
+    return replace(
+        log,
+        observations=log.observations[rows],
+        setpoints=log.setpoints[rows],
+        readings=log.readings[rows],
+        steps=log.steps[rows],
+    )
 
 
 def _buffer(config: CoolingTraining, logs: Sequence[Log], design: float, size: int, env: VecEnv) -> ReplayBuffer:

@@ -33,6 +33,9 @@ RANGES: Final = {
 }
 """What is searched, by method: settings and their ranges."""
 
+OF_LIQUID: Final = {"supply": (15.0, 35.0), "airflow": (0.25, 1.0)}
+"""The same of fixed setpoints of a liquid-cooled plant."""
+
 Spans = Mapping[str, tuple[float, float]]
 Judge = Callable[[dict[str, float]], float]
 """Returns the score of settings, which is to be low."""
@@ -57,7 +60,8 @@ def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Sc
     name; where there are none, by Optuna's Gaussian process in all. Returns the score of the best.
     """
     halls = [config.case(weather).open() for weather in config.weather]
-    spans, clock, found = RANGES[config.method], Clock(config.limits), list[Score]()
+    spans = OF_LIQUID if config.plant == "liquid" else RANGES[config.method]
+    clock, found = Clock(config.limits), list[Score]()
     total = int(config.limits.steps) if config.limits.steps < float("inf") else 1000
     with ExitStack() as stack, Progress(total, "trials", quiet) as progress:
         for hall in halls:
@@ -74,7 +78,7 @@ def search(config: CoolingTraining, folder: CoolingRunFolder, quiet: bool) -> Sc
             progress.advance()
             return own.value
 
-        if beginning := _settings_of(config.method, config.beginning):
+        if beginning := _settings_of(spans, config.beginning):
             _descend(judge, beginning, {name: spans[name] for name in beginning}, clock)
         else:
             _sample(judge, spans, clock, config.seed)
@@ -107,10 +111,10 @@ def _descend(judge: Judge, beginning: dict[str, float], spans: Spans, clock: Clo
         minimize(value, first, method="Nelder-Mead", bounds=[(0.0, 1.0)] * len(first), options=options)
 
 
-def _settings_of(method: str, points: dict[str, float]) -> dict[str, float]:
+def _settings_of(spans: Spans, points: dict[str, float]) -> dict[str, float]:
     """Return the settings of a search that fixed setpoints stand for, as far as they say."""
-    known = {name: points[name] for name in RANGES[method] if name in points}
-    if "coil_offset" in RANGES[method] and {"supply", "east_supply"} <= set(points):
+    known = {name: points[name] for name in spans if name in points}
+    if "coil_offset" in spans and {"supply", "east_supply"} <= set(points):
         known["coil_offset"] = points["east_supply"] - points["supply"]
     return known
 

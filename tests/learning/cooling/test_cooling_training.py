@@ -26,6 +26,7 @@ from hpcai.evaluation.cooling.metrics import summary
 from hpcai.evaluation.cooling.records import table_of
 from hpcai.learning.cooling.agent import actor_of, make_agent, make_env
 from hpcai.learning.cooling.config import CoolingTraining, load_cooling_training
+from hpcai.learning.cooling.offline import make_offline_agent
 from hpcai.learning.cooling.scoring import play_days, score, spread_days
 from hpcai.learning.cooling.training import train_cooling
 from hpcai.simulation.cooling.case import CoolingCase
@@ -131,6 +132,31 @@ def test_records_alone_teach_more_than_they_show(weather: str, tmp_path: Path) -
 
     shown = pd.read_parquet(log)["hvac"].mean()
     assert table[:, hvac].mean() < 0.9 * shown
+
+
+def test_days_of_a_log_are_spread_over_it(weather: str, tmp_path: Path) -> None:
+    log = record(weather, tmp_path / "log.parquet")
+    given = {"method": "td3-bc", "logs": str(log), "budget": "60 steps"}
+    config = a_training(weather, tmp_path / "few", log_days=3, **given)
+    with closing(make_env(config, "all")) as env:
+        agent = make_offline_agent(config, env)
+    assert agent.replay_buffer is not None
+    assert agent.replay_buffer.size() == 3 * 96 - 3  # a day's last step leads nowhere
+    with pytest.raises(InputError, match="log_days 40 days at least, found 29"):
+        train_cooling(a_training(weather, tmp_path / "many", log_days=40, **given))
+
+
+def test_the_search_finds_the_warmest_coolant_that_the_water_allows(weather: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"plant": "liquid", "budget": "8 trials", "step_minutes": 60, "begin": {"supply": 32.0}}
+    config = a_training(weather, tmp_path / "run", method="fixed", **settings)
+    assert config.reward.high == 32.0
+    best = train_cooling(config).best
+    points = controller_config(str(tmp_path / "run"), "fixed").points
+    own = CoolingCase(weather=weather, plant="liquid", step_minutes=60).open().play(Fixed())
+    assert 32.0 < points["supply"] < 34.5
+    assert best.value < score(config, [own]).value
+    with pytest.raises(ValueError, match="method: found rules, which knows air alone, for a liquid-cooled plant"):
+        a_training(weather, tmp_path, method="rules", plant="liquid")
 
 
 def test_the_search_finds_better_fixed_setpoints_and_keeps_the_limit(weather: str, tmp_path: Path) -> None:
