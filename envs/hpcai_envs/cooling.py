@@ -16,7 +16,7 @@ from hpcai.cooling.interface import READING_INDEX, READINGS
 from hpcai.cooling.observation import OBSERVED, SURROUNDINGS, Scaling
 from hpcai.errors import InputError
 from hpcai.simulation.cooling.case import CoolingCase, PlantKind
-from hpcai.simulation.cooling.reward import CoolingReward
+from hpcai.simulation.cooling.reward import CoolingReward, reward_settings
 
 Days = Literal["train", "validation", "test", "all"]
 RenderMode = Literal["rgb_array", "ansi"]
@@ -61,7 +61,7 @@ class CoolingEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         plant: PlantKind = "fast",
         it_load: float | str = "daily",
         it_curve: Literal["stock", "flat"] = "flat",
-        preset: str = "two-zone",
+        preset: str | None = None,
         model: str | None = None,
         step_minutes: int = 15,
         rate: str | None = None,
@@ -87,9 +87,10 @@ class CoolingEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.case = validated(CoolingCase, settings, "Cooling-v0")
         self.hall = self.case.open()
         self.actions = Actions(actions)
-        given = reward if isinstance(reward, CoolingReward) else validated(CoolingReward, reward or {}, "reward")
-        self.reward = given
-        self.multiplier = given.hot_weight
+        if not isinstance(reward, CoolingReward):
+            reward = validated(CoolingReward, reward_settings(plant, reward or {}), "reward")
+        self.reward = reward
+        self.multiplier = reward.hot_weight
         self.render_mode = render_mode
         self.design = self.hall.plant.design_power
         self._scaling = Scaling(self.design)

@@ -151,6 +151,25 @@ def test_it_draws_and_tells(weather: str) -> None:
     assert "east_inlet" in env.render()
 
 
+def test_a_liquid_cooled_plant_is_behind_the_same_environment(weather: str) -> None:
+    env = make(weather, plant="liquid", episode_days=1)
+    check_for_sb3(env.unwrapped)
+    plain = env.unwrapped
+    assert (plain.reward.high, plain.reward.low) == (32.0, 2.0)
+    assert make(weather, plant="liquid", reward={"high": 40.0}).unwrapped.reward.high == 40.0
+    env.reset(seed=0, options={"day": 200})
+    costs = []
+    for supply in (18.0, 28.0):
+        action = plain.actions.action(simple(supply, 0.5, 8.0, 1.0)).astype(np.float32)
+        for _ in range(8):
+            observation, _, _, _, info = env.step(action)
+        assert env.observation_space.contains(observation)
+        assert plain._seen[READING_INDEX["west_supply"]] == pytest.approx(supply, abs=0.1)
+        costs.append(info["cost"])
+    assert costs[1] < costs[0]
+    assert info["hot"] == 0.0
+
+
 def test_energyplus_is_behind_the_same_environment(building: Path, chicago: Path) -> None:
     env = make(str(chicago), plant="energyplus", model=str(building), episode_days=1)
     first, _ = env.reset(seed=0, options={"day": 150})

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Source, read_mapping, validated
 from hpcai.errors import InputError
 from hpcai.evaluation.cooling.controllers import ControllerConfig, controller_config
-from hpcai.evaluation.cooling.metrics import CLASSES, Limits
 from hpcai.simulation.cooling.case import CoolingCase
-
-Named = Literal["recommended", "A1", "A2"]
+from hpcai.simulation.cooling.limits import Limits, LimitsName, limits_of
 
 
 class CoolingConfig(BaseModel):
@@ -24,11 +22,11 @@ class CoolingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = ""
-    cases: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]  # settings of CoolingCase, and prices, carbon
+    cases: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]  # of CoolingCase, and price, carbon, words
     common: dict[str, Any] = {}  # settings of all cases
-    controllers: Annotated[dict[str, dict[str, Any] | str], Field(min_length=1)]  # in paths {case} is the case's name
+    controllers: Annotated[dict[str, dict[str, Any] | str], Field(min_length=1)]  # {case} in a path is its name
     baseline: str = "default"
-    limits: Named = "recommended"
+    limits: LimitsName = "recommended"
     days: Annotated[int, Field(ge=1)] | None = None  # of each case from its start; None: all
     every_weeks: Annotated[int, Field(ge=1)] = 1  # play one week of so many, each begun anew
     out: Source = "runs/cooling-report"
@@ -39,17 +37,23 @@ class CoolingConfig(BaseModel):
             raise ValueError(f"baseline: expected one of {', '.join(self.controllers)}, found {self.baseline!r}")
         return self
 
-    @property
-    def of_inlets(self) -> Limits:
-        """The limits of the machines' inlets."""
-        return CLASSES[self.limits]
+    def of_inlets(self, case: str) -> Limits:
+        """Return the limits of the machines' inlets in a case."""
+        return limits_of(self.halls[case][0].plant, self.limits)
 
     def plays(self, case: str) -> dict[str, ControllerConfig]:
         """Return the controllers of a case; raises InputError for one that cannot be had."""
         return {
-            name: controller_config(_of_case(given, case), f"controller {name}")
+            name: controller_config(_in_words(given, self._words(case)), f"controller {name}")
             for name, given in self.controllers.items()
         }
+
+    def _words(self, case: str) -> dict[str, str]:
+        """Return what stands in the paths of controllers for {case}, and for other words of a case's own."""
+        own = self.cases[case].get("words", {})
+        if not isinstance(own, dict):
+            raise InputError(f"case {case}: words: expected texts by name, found {own!r}")
+        return {"case": case} | {name: str(text) for name, text in own.items()}
 
     def stretches(self, steps: int, step_length: float) -> list[tuple[int, int]]:
         """Return first step and length of each stretch that is played, of ``steps`` in all."""
@@ -66,15 +70,17 @@ class CoolingConfig(BaseModel):
         made = {}
         for name, given in self.cases.items():
             fields = self.common | given
-            price, carbon = fields.pop("price", None), fields.pop("carbon", None)
+            price, carbon, _ = (fields.pop(key, None) for key in ("price", "carbon", "words"))
             made[name] = (validated(CoolingCase, fields, f"case {name}"), price, carbon)
         return made
 
 
-def _of_case(given: dict[str, Any] | str, case: str) -> dict[str, Any] | str:
+def _in_words(given: dict[str, Any] | str, words: Mapping[str, str]) -> dict[str, Any] | str:
     if isinstance(given, dict):
-        return {key: value.replace("{case}", case) if isinstance(value, str) else value for key, value in given.items()}
-    return given.replace("{case}", case)
+        return {key: _in_words(value, words) if isinstance(value, str) else value for key, value in given.items()}
+    for name, text in words.items():
+        given = given.replace(f"{{{name}}}", text)
+    return given
 
 
 def load_cooling_config(path: str | Path, given: Mapping[str, Any] | None = None) -> CoolingConfig:

@@ -1,4 +1,4 @@
-"""Controllers as data: a kind with its settings, or the folder of a training run."""
+"""Controllers as data: a kind with its settings, a YAML file of these, or the folder of a training run."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class ControllerConfig(BaseModel):
     """``kind`` and its settings: setpoints by name, hours with setpoints, or parameters of the kind.
 
     ``predictive`` and ``shield`` look ahead with the fast plant of the case's preset; for EnergyPlus that is two-zone.
+    They, ``pid`` and ``rules`` know air alone, and are no controllers of a liquid-cooled plant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +46,9 @@ class ControllerConfig(BaseModel):
 
     def make(self, case: CoolingCase | None = None) -> Controller:
         """Return the controller for a case. Raises InputError if a setting is wrong, or a case needed and not given."""
+        if case is not None and case.plant == "liquid" and (self.shield or self.kind not in _OF_LIQUID):
+            found = f"{self.kind} with a shield" if self.shield else self.kind
+            raise InputError(f"controller of a liquid-cooled plant: expected {', '.join(_OF_LIQUID)}, found {found}")
         made = _predictive(self, case) if self.kind == "predictive" else _KINDS[self.kind](self)
         return Shield(made, foresight(case, self, horizon=2), margin=self.shield_margin) if self.shield else made
 
@@ -54,7 +58,7 @@ def foresight(case: CoolingCase | None, config: ControllerConfig, horizon: int) 
     if case is None:
         raise InputError(f"controller of kind {config.kind}: expected a case whose plant it can foresee")
     return Foresight(
-        case.preset if case.plant == "fast" else "two-zone",
+        case.plant_preset if case.plant == "fast" else "two-zone",
         it_curve=case.it_curve,
         step_length=case.step_length,
         pressure=float(case.read_weather().frame["pressure"].mean()),
@@ -117,11 +121,16 @@ _KINDS: Final[dict[str, Callable[[ControllerConfig], Controller]]] = {
 }
 
 
+_ALONE: Final = ("default", "rules", "pid", "predictive")  # kinds that need no settings
+_OF_LIQUID: Final = ("default", "fixed", "schedule", "learned")
+
+
 def controller_config(given: Mapping[str, Any] | str, where: str) -> ControllerConfig:
     """Return a controller's configuration.
 
-    A text is ``default`` or the folder of a training; so is ``run`` in a mapping, beside which a shield may stand.
-    Raises InputError if it is wrong, or the folder holds no controller.
+    A text is a kind that needs no settings, such as ``default``, or a YAML file that holds a mapping, or the folder of
+    a training; the folder may be ``run`` in a mapping, too, beside which a shield may stand. Raises InputError if it
+    is wrong, or there is no controller.
     """
     if isinstance(given, Mapping) and "run" in given and set(given) <= {"run", "shield", "shield_margin"}:
         guard = validated(
@@ -130,15 +139,33 @@ def controller_config(given: Mapping[str, Any] | str, where: str) -> ControllerC
         update = {"shield": guard.shield, "shield_margin": guard.shield_margin}
         return _of_run(str(given["run"]), where).model_copy(update=update)
     if isinstance(given, str):
-        return ControllerConfig(kind="default") if given == "default" else _of_run(given, where)
+        return _named(given, where)
     return validated(ControllerConfig, given, where)
+
+
+def _named(name: str, where: str) -> ControllerConfig:
+    """Return what a text stands for."""
+    if name in _ALONE:
+        return validated(ControllerConfig, {"kind": name}, where)
+    if not Path(name).is_file():
+        return _of_run(name, where)
+    fields = read_mapping(name)
+    return controller_config(fields, name) if "run" in fields else _of_file(Path(name), fields)
 
 
 def _of_run(folder: str, where: str) -> ControllerConfig:
     file = Path(folder) / CONTROLLER_FILE
     if not file.is_file():
-        raise InputError(f"{where}: {folder}: expected 'default' or the folder of a training with {CONTROLLER_FILE}")
-    config = validated(ControllerConfig, read_mapping(file), str(file))
+        raise InputError(
+            f"{where}: {folder}: expected 'default' or the folder of a training with {CONTROLLER_FILE}, "
+            f"one of {', '.join(_ALONE[1:])}, or a YAML file"
+        )
+    return _of_file(file, read_mapping(file))
+
+
+def _of_file(file: Path, fields: Mapping[str, Any]) -> ControllerConfig:
+    """Return the controller in a file; its network lies beside it."""
+    config = validated(ControllerConfig, fields, str(file))
     if config.network is not None:
-        config = config.model_copy(update={"network": str(Path(folder) / config.network)})
+        config = config.model_copy(update={"network": str(file.parent / config.network)})
     return config

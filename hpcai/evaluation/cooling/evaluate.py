@@ -130,7 +130,7 @@ def _compared(config: CoolingConfig, folder: CoolingFolder, case: str) -> dict[s
     rates = [hall.rates(source, int(steps[-1]) + 1, weather) for source in sources]
     price, carbon = (None if rate is None else rate[steps] for rate in rates)
     rows: dict[str, dict[str, Any]] = {
-        name: {"metrics": summary(record, config.of_inlets, price, carbon)} for name, record in records.items()
+        name: {"metrics": summary(record, config.of_inlets(case), price, carbon)} for name, record in records.items()
     }
     for which in COMPARED:
         of_weeks = {name: weekly(record, which) for name, record in records.items()}

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from hpcai.cooling.interface import READING_INDEX, SIDES, Floats
 from hpcai.simulation.cooling.hall import Record
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of the air at the machines' inlets, °C."""
-
-    low: float
-    high: float
-
-
-CLASSES: Final = {
-    "recommended": Limits(18.0, 27.0),
-    "A1": Limits(15.0, 32.0),
-    "A2": Limits(10.0, 35.0),
-}
-"""ASHRAE TC 9.9, Thermal Guidelines for Data Processing Environments, 5th edition (2021), table 2.1."""
+from hpcai.simulation.cooling.limits import CLASSES, Limits
 
 POWERS: Final = ("it", "hvac", "site", "fan", "evaporative", "chiller", "tower", "pumps")
 

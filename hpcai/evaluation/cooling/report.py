@@ -20,6 +20,11 @@ from hpcai.evaluation.statistics import Ratio
 from hpcai.evaluation.tables import Cell, Row, Table, log_scale, mark_on
 from hpcai.simulation.cooling.hall import Record
 
+PLANTS: Final = {
+    "fast": "fast plant {preset}",
+    "energyplus": "EnergyPlus, two-zone data centre",
+    "liquid": "liquid-cooled plant {preset}, whose inlets are those of facility water",
+}
 PARTS: Final = ("fan", "chiller", "tower", "pumps", "evaporative")
 DEFINITIONS: Final = {
     "HVAC": "Energy of all that cools: fans, chiller, tower, pumps, evaporative coolers. It can be gamed by warming "
@@ -46,7 +51,6 @@ def render(config: CoolingConfig, results: dict[str, Any], folder: CoolingFolder
         title=config.title or "Which controller cools with least energy?",
         chapters=chapters,
         definitions=DEFINITIONS,
-        limits=config.of_inlets,
         settings=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         controllers=yaml.safe_dump(results["controllers"], sort_keys=False),
         sha256=results["sha256"],
@@ -62,6 +66,7 @@ class Chapter:
         self.number, self.name, self.config, self._folder = number, name, config, folder
         self._result, self.rows = result, result["controllers"]
         self._case = config.halls[name][0]
+        self.limits = config.of_inlets(name)
         self.order = sorted(self.rows, key=lambda name: self.rows[name]["metrics"]["hvac_kwh"])
 
     @cached_property
@@ -73,7 +78,7 @@ class Chapter:
     def where(self) -> str:
         """What was simulated, in words."""
         case = self._case
-        plant = "EnergyPlus, two-zone data centre" if case.plant == "energyplus" else f"fast plant {case.preset}"
+        plant = PLANTS[case.plant].format(preset=case.plant_preset)
         curve = "whatever the" if case.it_curve == "flat" else "rising with the"
         days = number(round(self._result["steps"] * case.step_length / 86400.0, 1))
         return f"{plant}; power of the machines {curve} temperature; {days} days in steps of {case.step_minutes} min"
@@ -164,10 +169,9 @@ class Chapter:
             data.append(
                 looks | {"x": figures.packed(warmest), "y": figures.packed(100 * share), "hovertemplate": hover}
             )
-        limits = [self.config.of_inlets.low, self.config.of_inlets.high]
         shapes = [
             {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": {"dash": "dot", "width": 1}}
-            for x in limits
+            for x in (self.limits.low, self.limits.high)
         ]
         x = {"title": {"text": "warmer inlet, °C"}}
         return {"data": data, "layout": {"xaxis": x, "yaxis": {"title": {"text": "time, %"}}, "shapes": shapes}}

@@ -1,14 +1,15 @@
-"""The liquid-cooled plant with its weather, a step at a time."""
+"""The liquid-cooled plant with its weather, behind the interface of every plant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcai.cooling.interface import OWN, READING_INDEX, READINGS, SETPOINT_INDEX, SIDES, checked
 from hpcai.cooling.liquid import (
     LIQUID_LEDGER,
     LIQUID_READINGS,
@@ -17,18 +18,50 @@ from hpcai.cooling.liquid import (
     liquid_arrays,
     liquid_step,
     load_liquid_plant,
+    own_flow,
 )
 from hpcai.errors import InputError
-from hpcai.simulation.cooling.fast import WeatherColumns, weather_rows
+from hpcai.simulation.cooling.fast import SETTLING, WeatherColumns, weather_rows
 
 Floats = NDArray[np.float64]
 
-_LOW = np.array([point.low for point in LIQUID_SETPOINTS])
-_HIGH = np.array([point.high for point in LIQUID_SETPOINTS])
+_SUPPLY: Final = [SETPOINT_INDEX[f"{side}_supply"] for side in SIDES]
+_FLOW: Final = [SETPOINT_INDEX[f"{side}_airflow"] for side in SIDES]
+_COLDEST: Final = LIQUID_SETPOINTS[0].low  # °C, of coolant
+_HALF: Final = 1.0 / len(SIDES)
+_SAYS: Final = {  # reading, or that of each side: what of the plant's own makes it up, with the share of it
+    "supply": {"supply": 1.0},
+    "inlet": {"facility": 1.0},
+    "zone": {"back": 1.0},
+    "airflow": {"flow": _HALF},
+    "fan": {"room": _HALF},
+    "pumps": {"cdu": 1.0, "pumps": 1.0},
+    **{name: {name: 1.0} for name in ("chiller", "tower", "hvac", "it", "site", "wet_bulb")},
+}
+_IT: Final = [READING_INDEX[f"{side}_it"] for side in SIDES]
+
+
+def _shares() -> Floats:
+    """Return the matrix (readings, plant's own readings) that makes readings of the plant's own."""
+    made_of = [_SAYS.get(point.name) or _SAYS.get(point.name.partition("_")[2], {}) for point in READINGS]
+    return np.array([[parts.get(own.name, 0.0) for own in LIQUID_READINGS] for parts in made_of])
+
+
+_SHARES: Final = _shares()
 
 
 class LiquidPlant:
-    """A plant of ``hpcai.cooling.liquid`` under recorded weather; setpoints and readings are its own."""
+    """A plant of ``hpcai.cooling.liquid`` under recorded weather; implements hpcai.cooling.interface.Plant.
+
+    One circuit of coolant serves both sides, whose machines are alike. In the words of the interface:
+
+    * ``supply`` is the coolant to the cold plates, ``airflow`` its flow: the means of what both sides are told. Coolant
+      is never colder than 15 °C, and flows at least as fast as keeps its rise within what the plant allows. All other
+      setpoints do nothing: the chiller makes the facility water that the coolant needs when the tower cannot.
+    * Of readings, ``supply`` is the coolant to the plates, ``inlet`` the facility water to the heat exchanger, ``zone``
+      the coolant that comes back, ``airflow`` half of its flow, ``fan`` half of the room's coolers; ``pumps`` are those
+      of coolant, facility water and tower; ``evaporative`` is 0, and there are no lights.
+    """
 
     def __init__(
         self,
@@ -52,44 +85,72 @@ class LiquidPlant:
         self.steps = len(self.weather)
         self.design_power = self.parameters.plates.design_power
         self._plant = liquid_arrays(self.parameters)
-        self._ledger = np.zeros(len(LIQUID_LEDGER))
+        self._ledger, self._said = np.zeros(len(LIQUID_LEDGER)), np.zeros(len(LIQUID_READINGS))
         self.now = 0
-        self.state = np.array([self.parameters.distribution.supply])
+        self.state = np.array([self.parameters.distribution.supply])  # °C of the plates
 
-    def reset(self, start: int = 0) -> None:
-        """Begin at step ``start`` of the weather, plates as warm as the coolant. Raises InputError past its end."""
+    def reset(self, start: int = 0) -> Floats:
+        """Begin at step ``start``, settled under the plant's own control; see hpcai.cooling.interface.Plant."""
         if not 0 <= start < self.steps:
             raise InputError(f"start {start}: expected a step of the weather, 0 to {self.steps - 1}")
         self.now = start
-        self.state = np.array([self.parameters.distribution.supply])
+        half = np.full((1, len(SIDES)), 0.5)
+        for _ in range(SETTLING):
+            self._go(start, OWN, half[0])
+        return np.asarray(self._readings(start, self._said[None], half)[0])
 
-    def step(self, setpoints: Floats, it_load: float) -> Floats:
-        """Go one step on and return its readings (len(LIQUID_READINGS),).
+    def step(self, setpoints: Floats, it_load: Floats) -> Floats:
+        """Go one step on; see hpcai.cooling.interface.Plant. Raises InputError also past the end of the weather."""
+        return np.asarray(self.rollout(setpoints[None], it_load[None])[0])
 
-        Args:
-            setpoints: (len(LIQUID_SETPOINTS),), nan where the plant's own control is to decide.
-            it_load: load of the machines, 0..1.
+    def rollout(self, setpoints: Floats, it_load: Floats) -> Floats:
+        """Go on for as many steps as there are loads; see hpcai.cooling.interface.Plant."""
+        setpoints, it_load = checked(setpoints, it_load)
+        start, steps = self.now, len(it_load)
+        if start + steps > self.steps:
+            raise InputError(f"{steps} steps from step {start} on: the weather has {self.steps} steps")
+        said = np.empty((steps, len(LIQUID_READINGS)))
+        for i in range(steps):
+            self._go(start + i, setpoints[i % len(setpoints)], it_load[i])
+            said[i] = self._said
+        self.now += steps
+        return self._readings(start, said, it_load)
 
-        Raises InputError if one is out of range, or at the end of the weather.
-        """
-        if not 0.0 <= it_load <= 1.0:
-            raise InputError(f"it_load {it_load}: expected a share of the design load, 0 to 1")
-        outside = (setpoints < _LOW) | (setpoints > _HIGH)
-        if outside.any():
-            i = int(np.argmax(outside))
-            point = LIQUID_SETPOINTS[i]
-            raise InputError(
-                f"setpoint {point.name} {setpoints[i]:g} {point.unit}: expected {point.low:g} to {point.high:g}"
-            )
-        if self.now >= self.steps:
-            raise InputError(f"step {self.now}: the weather has {self.steps} steps")
-        readings = np.empty(len(LIQUID_READINGS))
-        wet_bulb = self.weather[self.now, 2]
-        liquid_step(self._plant, self.state, setpoints, it_load, wet_bulb, self.step_length, readings, self._ledger)
-        self.now += 1
+    def _go(self, row: int, setpoints: Floats, load: Floats) -> None:
+        """Go one step on under the weather of ``row``."""
+        into_plates = self.parameters.plates.liquid_share * float(self._machines(load).sum())
+        least = own_flow(self._plant[0], into_plates) / self.parameters.distribution.design_flow
+        told = np.maximum((_COLDEST, least), (_mean(setpoints[_SUPPLY]), _mean(setpoints[_FLOW])))
+        share, wet_bulb = float(load.mean()), self.weather[row, 2]
+        liquid_step(self._plant, self.state, told, share, wet_bulb, self.step_length, self._said, self._ledger)
+
+    def _machines(self, load: Floats) -> Floats:
+        """Return the power of the machines of each side under loads (..., 2), W."""
+        plates = self.parameters.plates
+        return np.asarray(plates.design_power * _HALF * (plates.idle_share + (1.0 - plates.idle_share) * load))
+
+    def _readings(self, start: int, said: Floats, load: Floats) -> Floats:
+        """Return what was said (steps, len(LIQUID_READINGS)) from step ``start`` on, in the order of READINGS."""
+        readings: Floats = said @ _SHARES.T
+        readings[:, _IT] = self._machines(load)
+        readings[:, READING_INDEX["dry_bulb"]] = self.weather[start : start + len(said), 0]
         return readings
+
+    @property
+    def said(self) -> dict[str, float]:
+        """The plant's own readings of the last step, by the names of hpcai.cooling.liquid.LIQUID_READINGS."""
+        return {point.name: float(value) for point, value in zip(LIQUID_READINGS, self._said, strict=True)}
 
     @property
     def ledger(self) -> dict[str, float]:
         """Every flow of heat in the last step, by the names of hpcai.cooling.liquid.LIQUID_LEDGER, W."""
         return dict(zip(LIQUID_LEDGER, self._ledger.tolist(), strict=True))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _mean(values: Floats) -> float:
+    """Return the mean of what is told; nan if nothing is."""
+    told = values[~np.isnan(values)]
+    return float(told.mean()) if told.size else np.nan

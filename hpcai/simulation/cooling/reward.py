@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from hpcai.cooling.interface import READING_INDEX, SIDES, Floats
+from hpcai.simulation.cooling.limits import limits_of
 
 _INLETS = tuple(READING_INDEX[f"{side}_inlet"] for side in SIDES)
 _COUNTED = {name: READING_INDEX[name] for name in ("hvac", "site")}
@@ -27,7 +29,7 @@ class CoolingReward(BaseModel):
 
     energy: Literal["site", "hvac"] = "site"
     scale: Annotated[float, Field(gt=0)] = 0.1  # of the design power
-    high: float = 27.0  # °C, ASHRAE recommended
+    high: float = 27.0  # °C, ASHRAE recommended for air; see also reward_settings
     low: float = 18.0
     margin: Annotated[float, Field(ge=0)] = 0.3  # K within the high limit that count as beyond it
     hot_weight: Annotated[float, Field(ge=0)] = 2.0
@@ -48,3 +50,9 @@ class CoolingReward(BaseModel):
     def next_multiplier(self, multiplier: float, hot: float) -> float:
         """Return the multiplier after an episode with ``hot`` K a step in the mean."""
         return float(np.maximum(0.0, multiplier + self.multiplier_rate * (hot - self.budget)))
+
+
+def reward_settings(plant: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a reward with the limits of ``plant`` where ``given`` says none."""
+    limits = limits_of(plant)
+    return {"high": limits.high, "low": limits.low} | dict(given)

@@ -206,6 +206,53 @@ def test_controllers_that_look_ahead_save_and_keep_the_limit(weather: str, tmp_p
         controller_config({"kind": "predictive"}, "mpc").make()
 
 
+def test_a_liquid_cooled_plant_is_compared_by_the_limits_of_its_water(weather: str, tmp_path: Path) -> None:
+    cases = {"liquid": {"weather": weather, "plant": "liquid"}, "air": {"weather": weather}}
+    controllers = {
+        "default": "default",
+        "hot": {"kind": "fixed", "points": {"supply": 35.0}},
+        "night": {"kind": "schedule", "hours": {0: {"supply": 33.0}, 8: {"supply": 32.0, "airflow": 1.0}}},
+    }
+    config = load_cooling_config(a_config(tmp_path, weather, cases=cases, controllers=controllers))
+    assert (config.of_inlets("liquid").high, config.of_inlets("air").high) == (32.0, 27.0)
+    results = evaluate_cooling(config)
+    of = {name: row["metrics"] for name, row in results["cases"]["liquid"]["controllers"].items()}
+    assert of["hot"]["hvac_kwh"] <= of["default"]["hvac_kwh"] < of["night"]["hvac_kwh"]
+    assert of["hot"]["hot_minutes"] > 0.0 == of["default"]["hot_minutes"] == of["night"]["hot_minutes"]
+    assert of["default"]["evaporative_kwh"] == 0.0
+    assert results["cases"]["air"]["controllers"]["default"]["metrics"]["evaporative_kwh"] > 0.0
+    assert "liquid-cooled plant liquid" in (tmp_path / "out" / "report.html").read_text()
+    for wrong in ({"kind": "rules"}, {"kind": "fixed", "shield": True}):
+        with pytest.raises(InputError, match="controller of a liquid-cooled plant: expected default, fixed, schedule"):
+            controller_config(wrong, "c").make(config.halls["liquid"][0])
+
+
+def test_a_controller_may_differ_from_case_to_case(weather: str, tmp_path: Path) -> None:
+    for fold, supply in (("a", 24.0), ("b", 25.0)):
+        (tmp_path / f"fold-{fold}.yaml").write_text(f"kind: fixed\npoints: {{supply: {supply}}}\n")
+    cases = {name: {"weather": weather, "words": {"fold": fold}} for name, fold in (("sine", "a"), ("other", "b"))}
+    controllers = {"default": "default", "best": f"{tmp_path}/fold-{{fold}}.yaml", "rules": "rules"}
+    config = load_cooling_config(a_config(tmp_path, weather, cases=cases, controllers=controllers))
+    assert [config.plays(case)["best"].points["supply"] for case in cases] == [24.0, 25.0]
+    assert config.plays("sine")["rules"].kind == "rules"
+    with pytest.raises(InputError, match="case sine: words: expected texts by name, found 3"):
+        load_cooling_config(a_config(tmp_path, weather, cases={"sine": {"weather": weather, "words": 3}}))
+
+
+def test_a_file_stands_for_a_controller(tmp_path: Path) -> None:
+    (tmp_path / "controller.yaml").write_text("kind: learned\nnetwork: policy.npz\n")
+    (tmp_path / "guarded.yaml").write_text(f"run: {tmp_path}\nshield: true\n")
+    for given in (str(tmp_path), str(tmp_path / "controller.yaml"), str(tmp_path / "guarded.yaml")):
+        config = controller_config(given, "agent")
+        assert config.network == str(tmp_path / "policy.npz")
+        assert config.shield == given.endswith("guarded.yaml")
+    with pytest.raises(InputError, match=r"agent: sunny: expected 'default' or the folder of a training"):
+        controller_config("sunny", "agent")
+    (tmp_path / "guarded.yaml").write_text("[fixed]")
+    with pytest.raises(InputError, match=r"guarded\.yaml: expected a mapping"):
+        controller_config(str(tmp_path / "guarded.yaml"), "agent")
+
+
 def test_a_training_folder_stands_for_its_controller(tmp_path: Path) -> None:
     (tmp_path / "controller.yaml").write_text("kind: fixed\npoints: {supply: 24.5}\n")
     for given in (str(tmp_path), {"run": str(tmp_path)}):
