@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from hpcai.device_placement.costs import CostTable, default_table
 from hpcai.device_placement.graph import BACKWARD, FORWARD, NO_GROUP, Floats, Ints, OperatorGraph
 from hpcai.errors import InputError
 
 UPDATE: Final = 2  # a stage beside FORWARD and BACKWARD
 UPDATE_PASSES: Final = 5  # of the weights' bytes: SGD with momentum reads weight, gradient, momentum, writes two
-MEMORY_BANDWIDTH: Final = {"P100": 732e9, "V100": 900e9}  # bytes/s, from the data sheets of the boards
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,12 @@ class Expansion:
     frees: Ints  # (N,) the operator whose activations the end of this one frees; -1 for none
 
 
-def expand(graph: OperatorGraph, memory_bandwidth: Mapping[str, float] = MEMORY_BANDWIDTH) -> Expansion:
+def expand(graph: OperatorGraph, table: CostTable | None = None) -> Expansion:
     """Return what runs in a step of ``graph``.
 
     With backward times, operators that need a gradient (they have weights or a backward time, or depend on one that
-    has) get a backward operator, and those with weights an update after it: UPDATE_PASSES passes over the weights at
-    the ``memory_bandwidth`` (bytes/s by kind of device) if it is known of all kinds, else none. Other graphs stay.
+    has) get a backward operator, and those with weights an update after it: an elementwise operator of the cost
+    ``table`` that moves the weights UPDATE_PASSES times; none if the table lacks a kind of device. Other graphs stay.
 
     Raises InputError if the graph has both backward times and operators of the backward pass.
     """
@@ -46,7 +45,7 @@ def expand(graph: OperatorGraph, memory_bandwidth: Mapping[str, float] = MEMORY_
         return Expansion(graph, np.arange(n), graph.phase, np.full(n, -1.0), np.full(n, -1, np.int64))
     if (graph.phase == BACKWARD).any():
         raise InputError(f"graph {graph.name}: expected backward times or backward operators, found both")
-    return _mirrored(graph, memory_bandwidth)
+    return _mirrored(graph, table or default_table())
 
 
 def needs_gradient(graph: OperatorGraph) -> Ints:
@@ -58,15 +57,16 @@ def needs_gradient(graph: OperatorGraph) -> Ints:
     return np.flatnonzero(needs)
 
 
-def _mirrored(graph: OperatorGraph, memory_bandwidth: Mapping[str, float]) -> Expansion:
+def _mirrored(graph: OperatorGraph, table: CostTable) -> Expansion:
     n, back = len(graph), needs_gradient(graph)
-    known = all(kind in memory_bandwidth for kind in graph.device_kinds)
+    known = all(kind in table.devices for kind in graph.device_kinds)
     updated = back[graph.weights[back] > 0] if known else back[:0]
     origin = np.concatenate([np.arange(n), back, updated])
     backward = np.full(n, -1)  # of an operator, the number of its backward one
     backward[back] = n + np.arange(len(back))
-    rates = np.array([[memory_bandwidth.get(kind, np.inf)] for kind in graph.device_kinds])
-    seconds = np.hstack([graph.forward, graph.backward[:, back], UPDATE_PASSES * graph.weights[updated] / rates])
+    moved = UPDATE_PASSES * graph.weights[updated]
+    update = [[table.seconds("elementwise", 0.0, size, kind) for size in moved] for kind in graph.device_kinds]
+    seconds = np.hstack([graph.forward, graph.backward[:, back], np.array(update)])
     none = np.zeros(len(back) + len(updated))
     own = np.where(graph.group == NO_GROUP, graph.group.max() + 1 + np.arange(n), graph.group)
     words = ("", " backward", " update")

@@ -3,7 +3,8 @@
 Each device has one compute stream, which takes the most urgent of the operators whose inputs are there and never waits
 for a more urgent one, and one copy stream each way. Whatever takes no time needs no stream. When an operator ends, its
 output is sent once to each other device that needs it, most urgent consumer first; a transfer is booked then, and
-begins as soon as both copy streams and all links on its way have done what was booked before.
+begins as soon as both copy streams and all links on its way have done what was booked before. Of operators that end
+at the same time the most urgent books first.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Room(NamedTuple):
     ready_at: Ints  # (d + 1,)
     ready: Ints  # (N,) a heap of ready operators for each device
     waiting: Ints  # (d,) sizes of the heaps
-    ending: Ints  # (N,) operators that end now
+    ending: Ints  # (N,) heap of operators that end now
     flying: Ints  # (T,) heap of transfers on their way
     out_free: Floats  # (d,) when the copy streams and links have done what is booked
     in_free: Floats  # (d,)
@@ -110,8 +111,9 @@ def run(step: Step, placement: Ints, room: Room) -> tuple[float, float]:
     now = 0.0
     while possible:
         while room.counts[ENDING] > 0:
+            i = heap_pop(room.ending, 0, room.counts[ENDING], step.rank)
             room.counts[ENDING] -= 1
-            finish(step, room, room.ending[room.counts[ENDING]], now)
+            finish(step, room, i, now)
         coming = start_next(step, room, now)
         if coming == np.inf:
             break
@@ -176,7 +178,7 @@ def advance(step: Step, room: Room, now: float) -> None:
         i = room.running[d]
         if i >= 0 and room.end[i] == now:
             room.running[d] = -1
-            room.ending[room.counts[ENDING]] = i
+            heap_push(room.ending, 0, room.counts[ENDING], i, step.rank)
             room.counts[ENDING] += 1
     while room.counts[FLYING] > 0 and room.arrive[room.flying[0]] == now:
         transfer = heap_pop(room.flying, 0, room.counts[FLYING], room.arrive)
@@ -196,7 +198,7 @@ def make_ready(step: Step, room: Room, i: int, now: float) -> None:
         room.waiting[d] += 1
     else:
         begin(step, room, i, now)
-        room.ending[room.counts[ENDING]] = i
+        heap_push(room.ending, 0, room.counts[ENDING], i, step.rank)
         room.counts[ENDING] += 1
 
 

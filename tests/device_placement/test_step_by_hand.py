@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcai.device_placement.costs import CostTable, DeviceKind, Efficiency
 from hpcai.device_placement.devices import Devices, alike, pairwise
 from hpcai.device_placement.expansion import BACKWARD, FORWARD, UPDATE, expand
 from hpcai.device_placement.graph import NO_GROUP, OperatorGraph
@@ -145,13 +146,15 @@ def test_a_kind_without_costs_names_those_that_there_are():
 def test_training_runs_forward_backward_and_update():
     # forward 0-1-3, backward of b 3-7, of a 7-9; both on one device, nothing sent
     graph = graph_of([1, 2], [(0, 1)], backward=[2, 4], weights=[90, 0])
-    expansion = expand(graph, {"V100": 100.0})
+    all_of_it = Efficiency(compute=1, tensor=1, bandwidth=1)
+    kind = DeviceKind(peak={"float32": 1.0}, bandwidth=100.0, memory=1.0, overhead=0.5)
+    expansion = expand(graph, CostTable(classes={"unknown": all_of_it}, devices={"V100": kind}))
     assert expansion.graph.operators == ("a", "b", "a backward", "b backward", "a update")
     assert expansion.stage.tolist() == [FORWARD, FORWARD, BACKWARD, BACKWARD, UPDATE]
-    assert expansion.graph.forward.tolist() == [[1, 2, 2, 4, 5 * 90 / 100]]
+    assert expansion.graph.forward.tolist() == [[1, 2, 2, 4, 0.5 + 5 * 90 / 100]]
     course = StepSimulator(expansion, two()).course(np.array([0, 0]))
     assert course.start.tolist() == [0, 1, 7, 3, 9]
-    assert course.end.tolist() == [1, 3, 9, 7, 13.5]
+    assert course.end.tolist() == [1, 3, 9, 7, 14]
 
 
 def test_the_gradient_is_as_large_as_the_output_and_sent_back_once():
