@@ -11,6 +11,8 @@ from hpcai.device_placement.costs import CostTable, default_table
 from hpcai.device_placement.graph import OperatorGraph
 
 _TWO_GRADIENTS: Final = ("conv", "depthwise", "matmul", "recurrent")  # one for the input, one for the weights
+_FEW: Final = 4  # channels: images, where hardly any product is large enough
+_MANY: Final = 128  # channels from which on Winograd's algorithm pays for 3 x 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,15 @@ class Operation:
     output: float = 0.0  # bytes
     saved: float = 0.0  # bytes kept for the backward pass
     cost: str = ""  # class of the cost table where it is finer than the kind, such as conv3x3
+
+
+def conv_cost(kernel: tuple[int, ...], stride: int, before: int, after: int, groups: int = 1) -> str:
+    """Return the class of cost of a convolution by its kernel, its stride, its channels ``before`` and ``after``."""
+    if groups > 1 and groups == before:
+        return "depthwise"
+    if before <= _FEW:
+        return "conv_narrow"
+    return "conv3x3" if kernel == (3, 3) and stride == 1 and min(before, after) // groups >= _MANY else "conv"
 
 
 def priced(

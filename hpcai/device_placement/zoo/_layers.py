@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hpcai.device_placement.operations import Operation
+from hpcai.device_placement.operations import Operation, conv_cost
 from hpcai.errors import InputError
 
 Pair = int | tuple[int, int]  # of height and width
@@ -95,7 +95,7 @@ class Layers:
         shape = (batch, channels, _slid(height, high, stride, above, name), _slid(width, wide, stride, beside, name))
         weights = high * wide * before * channels
         flops = 2 * weights * batch * shape[2] * shape[3]
-        cost = "conv3x3" if (high, wide, stride) == (3, 3, 1) else ""
+        cost = conv_cost((high, wide), stride, before, channels)
         return self.add(name, "conv", [x], shape, flops=flops, parameters=weights, cost=cost)
 
     def conv_norm_relu(
