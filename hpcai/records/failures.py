@@ -44,7 +44,9 @@ NODE_COLUMNS: Final = (
     Column("rack", "str", "", "rack or cabinet, unique in the log; '' if unknown"),
     Column("place", "str", "", "place in the rack, as a cage or a height, alike across racks; '' if unknown"),
     Column("switch", "str", "", "group of nodes behind one switch or on one board, unique in the log; '' if unknown"),
-    Column("in_service", "float64", "s", "since when it was watched, from the origin; may be negative"),
+    Column(
+        "in_service", "float64", "s", "since when it was in service, from the origin; may be negative; nan: unknown"
+    ),
     Column("out_of_service", "float64", "s", "when it left service; nan: still there at the end of observation"),
     Column("processors", "float64", "", "processors in it; nan if unknown"),
     Column("gpus", "float64", "", "GPUs in it; nan if unknown"),
@@ -96,7 +98,19 @@ class FailureLog:
 
 
 # Name of the format to what it is. The reader is the module of that name; guessing tries them in this order.
-FAILURE_FORMATS: Final[dict[str, str]] = {}
+FAILURE_FORMATS: Final = {
+    "parquet": "hpcai's own failure tables, Parquet",
+    "lanl": "Los Alamos failures 1996-2005, CSV",
+    "infinitehbd": "InfiniteHBD GPU server faults, JSON",
+    "titan_history": "Titan GPU history, CSV",
+    "titan_lifetimes": "Titan GPU lifetimes, CSV",
+    "bgl": "Blue Gene/L RAS log, raw or loghub CSV",
+    "hpc": "HPC log of loghub, raw or CSV",
+    "slurm_nodes": "Slurm node events, sacctmgr -P show event",
+    "kubernetes_nodes": "kubectl get nodes,events -A -o json",
+    "syslog": "system log with NVIDIA Xid errors",
+    "table": "CSV with columns node, start and more",
+}
 
 
 def read_failures(source: str | Path, *, format: str | None = None, **options: Any) -> FailureLog:
