@@ -46,7 +46,14 @@ def evaluate_command(
     jobs: Annotated[str | None, typer.Option(help="all, or gpu: only jobs that have GPUs.  [default: all]")] = None,
     size: Annotated[str | None, typer.Option(help="allocated or requested processors.")] = None,
     power: Annotated[bool | None, typer.Option(help="Measure the energy of the machines.")] = None,
-    cooling: Annotated[str | None, typer.Option(help="fast: cool them with the fast plant; needs --weather.")] = None,
+    cooling: Annotated[
+        str | None, typer.Option(help="Plant that cools them: fast, energyplus or liquid; needs --weather.")
+    ] = None,
+    cooling_controller: Annotated[
+        str | None, typer.Option(help="default, rules, the folder of a training or a YAML file.  [default: default]")
+    ] = None,
+    cooling_preset: Annotated[str | None, typer.Option(help="Of the plant: a preset or a YAML file.")] = None,
+    cooling_model: Annotated[str | None, typer.Option(help="EnergyPlus's epJSON.  [default: the one fetched]")] = None,
     weather: Annotated[str | None, typer.Option(help="EPW file, or readings of Open-Meteo or a station.")] = None,
     price: Annotated[str | None, typer.Option(help="Series of prices of electricity.")] = None,
     carbon: Annotated[str | None, typer.Option(help="Series of the grid's carbon intensity.")] = None,

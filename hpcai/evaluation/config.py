@@ -13,17 +13,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from hpcai.cluster.power.response import Response
 from hpcai.configuration import Source, one_or_many, read_mapping, validated
 from hpcai.errors import InputError
+from hpcai.evaluation.cooling.controllers import ControllerConfig, controller_config
 from hpcai.evaluation.energy.definitions import ENERGY_NAMES
 from hpcai.evaluation.energy.policies import responding_policy
 from hpcai.evaluation.metrics import METRICS
 from hpcai.evaluation.runs import learned_policy
 from hpcai.records.splitting import Part
 from hpcai.scheduling.policy import Backfill, Estimate, Policy
+from hpcai.simulation.cooling.case import CoolingCase, PlantKind
 
 RECORDED = "recorded"
 """Name of the pseudo-policy that stands for what the log says happened."""
 
-_LEFT_OUT = ("load", "jobs", "power", "cooling", "weather", "price", "carbon")  # of a configuration, where not set
+_COOLING = ("cooling_controller", "cooling_preset", "cooling_model")
+_LEFT_OUT = ("load", "jobs", "power", "cooling", *_COOLING, "weather", "price", "carbon")  # where not set
 _SETTINGS = ("predictor", "estimate", "estimate_multiplier", "kill_at_limit", "dependencies", "backfill_depth")
 
 
@@ -104,8 +107,8 @@ class EvaluationConfig(BaseModel):
     ``windows`` is ``all`` or ``NxM``: N windows of M consecutive submissions. ``part`` is the share of the
     log that they come from; by default the test part for windows and the whole log for ``all``. The first
     ``warmup`` jobs of each window are replayed but not measured. With another ``load`` than 1 jobs come that
-    many times as fast as recorded. With ``power`` the energy of the machines is measured, with ``cooling`` and
-    ``weather`` that of the site, with ``price`` and ``carbon`` what it costs.
+    many times as fast as recorded. With ``power`` the energy of the machines is measured, with ``cooling`` (a plant,
+    run by ``cooling_controller``) and ``weather`` that of the site, with ``price`` and ``carbon`` what it costs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -137,7 +140,10 @@ class EvaluationConfig(BaseModel):
     size: Literal["allocated", "requested"] = "allocated"
     fair_start: bool = True
     power: bool = False
-    cooling: Literal["fast"] | None = None
+    cooling: PlantKind | None = None
+    cooling_controller: dict[str, Any] | Source = "default"
+    cooling_preset: Source | None = None
+    cooling_model: Source | None = None
     weather: Source | None = None
     price: Source | None = None
     carbon: Source | None = None
@@ -165,6 +171,11 @@ class EvaluationConfig(BaseModel):
         if (self.cooling is None) != (self.weather is None):
             given, missing = ("cooling", "weather") if self.weather is None else ("weather", "cooling")
             raise ValueError(f"{given}: expected {missing} with it, found none")
+        unset = {key for key in _COOLING if getattr(self, key) == type(self).model_fields[key].default}
+        if self.cooling is None and len(unset) < len(_COOLING):
+            raise ValueError(
+                f"{next(key for key in _COOLING if key not in unset)}: expected cooling with it, found none"
+            )
         for entry in self.entries:
             if entry.response.shift is not None and getattr(self, entry.response.shift) is None:
                 raise ValueError(f"policies: {entry.name!r} waits by {entry.response.shift}, of which no file is given")
@@ -194,8 +205,24 @@ class EvaluationConfig(BaseModel):
 
     @property
     def site_files(self) -> tuple[str, ...]:
-        """Files that say where the machine stands: weather, price, carbon intensity."""
-        return tuple(file for file in (self.weather, self.price, self.carbon) if file is not None)
+        """Files that say where the machine stands, and of what cools it: weather, price, carbon intensity, network."""
+        network = self.controller.network if self.cooling else None
+        files = [file for file in (self.weather, self.price, self.carbon, self.cooling_model, network) if file]
+        preset = [self.cooling_preset] if self.cooling_preset and Path(self.cooling_preset).is_file() else []
+        return tuple(files + preset)
+
+    @property
+    def cooling_case(self) -> CoolingCase | None:
+        """The plant that cools, if one does; raises InputError if there is none such."""
+        if self.cooling is None:
+            return None
+        fields = {"plant": self.cooling, "weather": self.weather, "preset": self.cooling_preset}
+        return validated(CoolingCase, fields | {"model": self.cooling_model}, "cooling")
+
+    @property
+    def controller(self) -> ControllerConfig:
+        """The controller of the plant; raises InputError if it cannot be had."""
+        return controller_config(self.cooling_controller, "cooling_controller")
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -249,6 +276,8 @@ def make_config(fields: Mapping[str, Any], where: str = "evaluation") -> Evaluat
     """
     config = validated(EvaluationConfig, fields, where, {"windows": "'all' or NxM such as '50x1024'"})
     check_orderings(config.entries, where)
+    if config.cooling:
+        controller_config(config.cooling_controller, f"{where}: cooling_controller")
     return config
 
 

@@ -88,7 +88,7 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
         "inputs": {source.name: source.hashes for source in sources},
         "predictors": _hashes(config.predictor_files),
         "networks": _hashes(config.network_files),
-        **({"site": _hashes(config.site_files)} if config.site_files else {}),
+        **_of_site(config),
         "machines": {source.name: source.machine.model_dump(mode="json") for source in sources},
     }
 
@@ -96,6 +96,13 @@ def _identity(config: EvaluationConfig, sources: list[Input]) -> dict[str, Any]:
 def _hashes(paths: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each file."""
     return {path: file_hash(path) for path in paths}
+
+
+def _of_site(config: EvaluationConfig) -> dict[str, Any]:
+    """Return what the site is made of: files with their hashes, and the controller in full where it is not default."""
+    found: dict[str, Any] = {"site": _hashes(config.site_files)} if config.site_files else {}
+    controller = config.controller.model_dump(mode="json", exclude_defaults=True)
+    return found | ({"cooling_controller": controller} if config.cooling and controller["kind"] != "default" else {})
 
 
 def _conclude(sources: list[Input], config: EvaluationConfig, folder: Folder) -> Evaluation:
@@ -252,12 +259,16 @@ def _summary(
 
             own = metrics[metrics["trace"] == source.name]
             traces[source.name]["energy_to_baseline"] = as_rows(to_baseline(own, source, ranking, config))
+            if source.site.cooling is not None:
+                from hpcai.evaluation.energy.plant import described
+
+                traces[source.name]["cooling"] = described(source, source.site.cooling, config)
     return {
         "hpcai": version("hpcai"),
         "seed": config.seed,
         "config": config.as_dict(),
         "predictors": _hashes(config.predictor_files),
         "networks": _hashes(config.network_files),
-        **({"site": _hashes(config.site_files)} if config.site_files else {}),
+        **_of_site(config),
         "traces": traces,
     }

@@ -96,18 +96,20 @@ def _site(trace: Trace, config: EvaluationConfig, notes: list[str]) -> Site | No
     if not config.measures_power:
         return None
     from hpcai.records.grid_signal import read_grid_signal
-    from hpcai.records.weather import read_weather
+    from hpcai.simulation.energy.cooling import SiteCooling
     from hpcai.simulation.energy.site import Site
 
-    weather = None if config.weather is None else read_weather(config.weather)
+    case = config.cooling_case
+    cooling = None if case is None else SiteCooling(case, config.controller.make(case))
     price, carbon = (None if file is None else read_grid_signal(file) for file in (config.price, config.carbon))
+    weather = None if cooling is None else cooling.weather
     known = [read for read in (weather, price, carbon) if read is not None]
     notes += [f"{read.name}: {note}" for read in known for note in read.notes]
     if np.isnan(trace.origin) and config.site_files:
         notes.append("the log does not say when it began: it is taken to begin with weather, price or carbon intensity")
     if not trace.jobs["power"].notna().any():
         notes.append("the log does not say what its jobs drew: how hard they worked is drawn (docs/energy.md)")
-    return Site(weather, price, carbon, trace.origin)
+    return Site(cooling, price, carbon, trace.origin)
 
 
 def hastened(jobs: pd.DataFrame, load: float) -> pd.DataFrame:

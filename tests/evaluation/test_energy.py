@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,44 @@ def test_an_evaluation_without_power_says_nothing_of_it(swf: Path, tmp_path: Pat
     plain = evaluate(trace=swf, out=tmp_path, policies="fcfs", **SETTINGS)
     assert not set(ENERGY_NAMES) & set(plain.metrics["metric"])
     assert "<h3>Energy</h3>" not in plain.report.read_text()
-    assert not {"power", "cooling", "weather", "price", "carbon", "site"} & set(plain.summary["config"])
+    assert not {"power", "weather", "price", "carbon", "site"} & set(plain.summary["config"])
+    assert not [key for key in plain.summary["config"] if key.startswith("cooling")]
+
+
+def test_a_controller_of_the_plant_can_be_chosen(swf: Path, site: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "warm.yaml").write_text("kind: fixed\npoints: {supply: 25.0, airflow: 0.6}\n")
+    arguments = ["evaluate", "--trace", str(swf), "--policies", "fcfs", "--windows", "2x60", "--part", "all", "--quiet"]
+    arguments += ["--power", "--cooling", "fast", "--weather", site["weather"]]
+    means, summaries = {}, {}
+    for name in ("default", str(tmp_path / "warm.yaml"), "rules"):
+        out = tmp_path / Path(name).stem
+        done = CliRunner().invoke(app, [*arguments, "--cooling-controller", name, "--out", str(out)])
+        assert done.exit_code == 0, done.output
+        summaries[out.name] = json.loads((out / "summary.json").read_text())
+        means[out.name] = summaries[out.name]["traces"]["tiny"]["ranking"][0]["metrics"]
+    assert means["warm"]["hvac_energy"] < 0.8 * means["default"]["hvac_energy"]
+    assert means["rules"]["hvac_energy"] < means["default"]["hvac_energy"]
+    assert means["warm"]["it_energy"] == means["default"]["it_energy"]
+    assert "cooling_controller" not in summaries["default"]
+    assert summaries["warm"]["cooling_controller"]["points"] == {"supply": 25.0, "airflow": 0.6}
+    cooling = summaries["warm"]["traces"]["tiny"]["cooling"]
+    assert cooling["scale"] == pytest.approx(cooling["machines_kw"] / cooling["design_kw"], rel=1e-5)
+    report = (tmp_path / "warm" / "report.html").read_text()
+    assert f"the fast plant two-zone under the controller {tmp_path}/warm.yaml; the" in report
+    assert f"count {cooling['scale']:.3g} times" in report
+
+
+def test_a_plant_that_grows_hot_is_told_apart(swf: Path, site: dict[str, str], tmp_path: Path) -> None:
+    hot = {"kind": "fixed", "points": {"supply": 29.0}}
+    where = {"cooling": "fast", "weather": site["weather"], "cooling_controller": hot}
+    fields: dict[str, Any] = where | {"policies": "fcfs", "out": tmp_path, "fair_start": False}
+    done = evaluate(trace=swf, **fields, **SETTINGS | {"windows": "1x60"})
+    means = _means(done).loc["fcfs"]
+    assert 0 < means["hot_hours"] <= means["makespan"] / 3600 + 0.25
+    assert "the controller fixed" in done.report.read_text()
+    assert make_config(done.config.as_dict()).controller.points == {"supply": 29.0}
+    with pytest.raises(InputError, match="cannot resume: config cooling_controller was"):
+        evaluate(trace=swf, **fields | {"cooling_controller": "default"}, **SETTINGS | {"windows": "1x60"}, resume=True)
 
 
 def test_limits_and_budgets_are_named_policies_too(swf: Path, tmp_path: Path) -> None:
@@ -125,12 +163,21 @@ def test_limits_and_budgets_are_named_policies_too(swf: Path, tmp_path: Path) ->
     assert (schedule["power_limit"] == 0.8).all()  # processors are not limited
 
 
+_COOLED = {"cooling": "fast", "weather": "a.epw"}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"cooling": "fast"}, "cooling: expected weather with it, found none"),
         ({"weather": "a.epw"}, "weather: expected cooling with it, found none"),
-        ({"cooling": "slow", "weather": "a.epw"}, "cooling: input should be 'fast', found 'slow'"),
+        (
+            {"cooling": "slow", "weather": "a.epw"},
+            "cooling: input should be 'fast', 'energyplus' or 'liquid', found 'slow'",
+        ),
+        ({"cooling_controller": "rules"}, "cooling_controller: expected cooling with it, found none"),
+        ({**_COOLED, "cooling_controller": "sunny"}, "cooling_controller: sunny: expected 'default' or the folder"),
+        ({**_COOLED, "cooling_controller": {"kind": "magic"}}, "cooling_controller: kind: input should be 'default'"),
         ({"policies": "carbon-aware"}, "policies: 'carbon-aware' waits by carbon, of which no file is given"),
         (
             {"policies": "power-limit:0.2"},
@@ -140,7 +187,7 @@ def test_limits_and_budgets_are_named_policies_too(swf: Path, tmp_path: Path) ->
         ({"objective": "pue"}, "objective 'pue': expected power: true with it, found false"),
     ],
 )
-def test_what_does_not_go_together_is_said(fields: dict[str, str], message: str) -> None:
+def test_what_does_not_go_together_is_said(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as error:
         make_config({"trace": "a.swf", **fields})
     assert message in str(error.value)

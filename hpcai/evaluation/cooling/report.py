@@ -20,11 +20,6 @@ from hpcai.evaluation.statistics import Ratio
 from hpcai.evaluation.tables import Cell, Row, Table, log_scale, mark_on
 from hpcai.simulation.cooling.hall import Record
 
-PLANTS: Final = {
-    "fast": "fast plant {preset}",
-    "energyplus": "EnergyPlus, two-zone data centre",
-    "liquid": "liquid-cooled plant {preset}, whose inlets are those of facility water",
-}
 PARTS: Final = ("fan", "chiller", "tower", "pumps", "evaporative")
 DEFINITIONS: Final = {
     "HVAC": "Energy of all that cools: fans, chiller, tower, pumps, evaporative coolers. It can be gamed by warming "
@@ -78,10 +73,10 @@ class Chapter:
     def where(self) -> str:
         """What was simulated, in words."""
         case = self._case
-        plant = PLANTS[case.plant].format(preset=case.plant_preset)
         curve = "whatever the" if case.it_curve == "flat" else "rising with the"
         days = number(round(self._result["steps"] * case.step_length / 86400.0, 1))
-        return f"{plant}; power of the machines {curve} temperature; {days} days in steps of {case.step_minutes} min"
+        time = f"{days} days in steps of {case.step_minutes} min"
+        return f"{case.plant_words}; power of the machines {curve} temperature; {time}"
 
     @property
     def answer(self) -> str:

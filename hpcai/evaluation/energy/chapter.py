@@ -9,7 +9,8 @@ import pandas as pd
 
 from hpcai.evaluation.config import Entry, EvaluationConfig
 from hpcai.evaluation.energy import figures, tables
-from hpcai.evaluation.energy.measures import powers
+from hpcai.evaluation.energy.measures import power_of_machines, powers
+from hpcai.evaluation.energy.plant import described, in_words
 from hpcai.evaluation.figures import MOST_DRAWN, Figure
 from hpcai.evaluation.humanise import percent
 from hpcai.evaluation.inputs import Input
@@ -72,19 +73,19 @@ class EnergyChapter:
         """Return the energy (kWh) of each tenant over all windows."""
         parts = []
         for window in self._source.windows:
-            jobs = self._source.window_jobs(window)
-            machines = self._machines(entry, window)[0]
+            jobs, schedule = self._source.window_jobs(window), self._schedules(entry, window)
+            machines = power_of_machines(schedule, jobs, self._source.machine, self._config.seed, self._config.warmup)
             parts.append(energy_by(jobs, machines.job_energy / KWH, "tenant"))
         return pd.concat(parts).groupby(level=0).sum()
 
-    def _machines(self, entry: Entry, window: Window) -> tuple[ItPower, SitePower]:
+    def _powers(self, entry: Entry, window: Window) -> tuple[ItPower, SitePower]:
         schedule, jobs = self._schedules(entry, window), self._source.window_jobs(window)
         return powers(schedule, jobs, self._source.machine, self._site, self._config.seed, self._config.warmup)
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """The figures by name."""
-        drawn = {entry: self._machines(entry, self._typical) for entry in self._entries[:MOST_DRAWN]}
+        drawn = {entry: self._powers(entry, self._typical) for entry in self._entries[:MOST_DRAWN]}
         return {
             "power": figures.power_over_time(drawn, self._site),
             "energy": figures.by_policy(self._means, [row.entry for row in self._ranking.rows]),
@@ -95,9 +96,11 @@ class EnergyChapter:
         """What the site is made of, in words."""
         site = self._site
         parts = []
-        if site.weather is not None:
-            place = f", {site.weather.location}" if site.weather.location else ""
-            parts.append(f"weather {site.weather.name}{place}, cooled by the fast plant under its own controller")
+        if site.cooling is not None:
+            weather = site.cooling.weather
+            place = f", {weather.location}" if weather.location else ""
+            found = described(self._source, site.cooling, self._config)
+            parts += [f"weather {weather.name}{place}", in_words(found, self._config)]
         signals = [signal for signal in (site.price, site.carbon) if signal is not None]
         parts += [f"{signal.kind} {signal.name} in {signal.unit}" for signal in signals]
         recorded = float(self._source.jobs["power"].notna().mean())

@@ -14,6 +14,7 @@ OF_ENERGY: Final = (  # name, unit, definition
     ("site_energy", "kWh", "Energy of machines, cooling and lights; without a plant, of the machines."),
     ("site_peak", "kW", "Highest mean power of the site in 15 min."),
     ("pue", "1", "Site energy / machines' energy."),
+    ("hot_hours", "h", "Time in which an inlet was warmer than recommended: air above 27 °C, facility water 32 °C."),
     ("cost_usd", "USD", "Site energy times its price, step by step of 15 min."),
     ("cost_eur", "EUR", "The same where the price is in EUR."),
     ("carbon", "kg", "Site energy times the grid's carbon intensity, step by step of 15 min; CO2 equivalent."),

@@ -36,7 +36,7 @@ def power_over_time(drawn: dict[Entry, tuple[ItPower, SitePower]], site: Site) -
         looks["visible"] = True if place < CURVES else "legendonly"
         known = np.where(edges[1:] <= machines.time[-1], 1e-3, np.nan)  # kW; no line after the last end
         data.append(looks | {"y": packed(machines.means(edges) * known), "hovertemplate": "%{y:.1f} kW"})
-        if site.cools:
+        if site.cooling is not None:
             below = {"yaxis": "y2", "showlegend": False, "hovertemplate": "%{y:.2f} kW"}
             data.append(looks | below | {"y": packed(power.means(edges, power.hvac) * known)})
     longest = max((power for _, power in drawn.values()), key=lambda power: float(power.edges[-1]))
@@ -62,7 +62,7 @@ def _signals(power: SitePower, site: Site, begin: float, seconds: float) -> list
 
 
 def _layout(unit: str, site: Site, signals: bool) -> dict[str, Any]:
-    panels = ["yaxis", *(["yaxis2"] if site.cools else []), *(["yaxis3"] if signals else [])]
+    panels = ["yaxis", *(["yaxis2"] if site.cooling else []), *(["yaxis3"] if signals else [])]
     titles = {"yaxis": "machines, kW", "yaxis2": "cooling, kW", "yaxis3": _grid_title(site)}
     height = (1 - 0.08 * (len(panels) - 1)) / len(panels)
     layout: dict[str, Any] = {"hovermode": "x unified"}

@@ -26,6 +26,7 @@ OF_POWER: Final = {
     "site_energy": "site",
     "site_peak": "peak of site",
     "pue": "PUE",
+    "hot_hours": "too warm",
 }
 OF_COST: Final = {
     "cost_usd": "cost",

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 _FAIR: Final = ("delayed_past_fair_start", "mean_fair_start_miss")
 _LAID_OUT_BY: Final = {
     *("trace", "format", "machine", "size", "load", "jobs", "windows", "part", "seed", "warmup"),
-    *("power", "cooling", "weather", "price", "carbon"),
+    *("power", "cooling", "cooling_controller", "cooling_preset", "cooling_model", "weather", "price", "carbon"),
 }
 """Keys of an evaluation that say which jobs are replayed on what and where; the others are the policy's."""
 _KEPT: Final = 4  # layouts whose logs stay in memory; a what-if of the load makes others

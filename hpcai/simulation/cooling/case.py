@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,6 +18,12 @@ from hpcai.records.weather import Weather, read_weather
 from hpcai.simulation.cooling.hall import Hall
 
 PlantKind = Literal["fast", "energyplus", "liquid"]
+
+_PLANTS: Final[dict[PlantKind, str]] = {
+    "fast": "the fast plant {preset}",
+    "energyplus": "the two-zone data centre of EnergyPlus",
+    "liquid": "the liquid-cooled plant {preset}, whose inlets are of facility water",
+}
 
 
 class CoolingCase(BaseModel):
@@ -44,6 +50,11 @@ class CoolingCase(BaseModel):
     def plant_preset(self) -> str:
         """The preset of the plant."""
         return self.preset or ("liquid" if self.plant == "liquid" else "two-zone")
+
+    @property
+    def plant_words(self) -> str:
+        """What the plant is, in words."""
+        return _PLANTS[self.plant].format(preset=self.plant_preset)
 
     @property
     def step_length(self) -> float:
