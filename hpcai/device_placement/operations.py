@@ -47,11 +47,12 @@ def priced(
     precision: str = "float32",
     training: bool = True,
     table: CostTable | None = None,
+    where: str | None = None,
 ) -> OperatorGraph:
-    """Return the graph of ``operations`` with costs on each of ``device_kinds``.
+    """Return the graph of ``operations``, in topological order, with costs on each of ``device_kinds``.
 
     An operator without weights after inputs alone has no backward pass; one with weights there needs no gradient of
-    its input, which halves the work of those that have two.
+    its input, which halves the work of those that have two. Errors name ``where``, by default the graph.
 
     Raises:
         InputError: a device or a precision that the table does not have; see ``assemble``.
@@ -68,7 +69,7 @@ def priced(
             share /= 2
         rows.append(_row(operation, device_kinds, precision, share, table))
     edges = [(source, operation.name) for operation in operations for source in operation.inputs]
-    return assemble(name, name, device_kinds, rows, edges)
+    return assemble(where or name, name, device_kinds, rows, edges)
 
 
 def _row(operation: Operation, devices: Sequence[str], precision: str, backward: float, table: CostTable) -> Row:

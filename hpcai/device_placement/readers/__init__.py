@@ -15,6 +15,7 @@ FORMATS: Final = {  # name, which is that of the reader's module, to what it is;
     "native": "own JSON",
     "pipedream": "PipeDream profile (graph.txt)",
     "dnn_partitioning": "JSON of dnn-partitioning",
+    "onnx": "ONNX",
 }
 
 
