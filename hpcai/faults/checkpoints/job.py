@@ -18,7 +18,7 @@ class CheckpointedJob:
 
     ``write`` and ``restart`` are of a checkpoint on the shared file system, which outlives a node; ``local_write``
     and ``local_restart`` of one on the nodes' own disks, which serves where no node is lost. ``down`` passes from a
-    fault until the job may restart.
+    fault until the job may restart. Of its machine, ``others`` nodes are not its own.
     """
 
     write: float
@@ -27,10 +27,11 @@ class CheckpointedJob:
     nodes: int = 1
     local_write: float = 0.0
     local_restart: float = 0.0
+    others: int = 0
 
     def __post_init__(self) -> None:
-        if self.nodes < 1:
-            raise InputError(f"job: expected 1 node or more, found {self.nodes}")
+        if self.nodes < 1 or self.others < 0:
+            raise InputError(f"job of {self.nodes} nodes beside {self.others} others: expected 1 or more, 0 or more")
         for name in ("write", "restart", "down", "local_write", "local_restart"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"job {name}: expected 0 s or more, found {getattr(self, name)}")

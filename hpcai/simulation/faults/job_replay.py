@@ -6,12 +6,12 @@ writing of a checkpoint makes it worthless. A job is cut at the end of its windo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcai.faults.checkpoints.faults import ELSEWHERE, GLOBAL, Faults
 from hpcai.faults.checkpoints.job import DOWN, LOCAL_RESTART, LOCAL_WRITE, RESTART, WRITE, CheckpointedJob
 from hpcai.faults.checkpoints.observation import fresh_observation, note_fault, pass_time
 from hpcai.faults.checkpoints.rule import Rule, interval_by
@@ -20,26 +20,10 @@ from hpcai.jit import jit
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
 
-ELSEWHERE, LOCAL, GLOBAL = 0, 1, 2
-"""What a fault does to the job: it strikes other nodes; it leaves the job's local checkpoints, or takes them too."""
-
 USEFUL, CHECKPOINTING, LOST, RESTARTING, DOWNTIME, FAULTS, CHECKPOINTS = range(7)
 """Columns of a replay: seconds by kind, whose first five sum to the window, and numbers."""
 COLUMNS: Final = ("useful", "checkpointing", "lost", "restarting", "downtime", "faults", "checkpoints")
 _SINCE_GLOBAL: Final = len(COLUMNS)  # of the record only: useful work that a local checkpoint holds and no global one
-
-
-@dataclass(frozen=True)
-class Faults:
-    """When faults strike: ``time`` (s, ascending, float64[n]) and ``effect`` (ELSEWHERE, LOCAL, GLOBAL; int8[n])."""
-
-    time: Floats
-    effect: Codes
-
-    @classmethod
-    def all_global(cls, time: Floats) -> Faults:
-        """Return faults that each strike the job and take its local checkpoints."""
-        return cls(time, np.full(len(time), GLOBAL, dtype=np.int8))
 
 
 @jit

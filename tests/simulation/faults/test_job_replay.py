@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcai.faults.checkpoints.constant import ConstantRate, Fixed, Form, TwoLevel
+from hpcai.faults.checkpoints.faults import GLOBAL, Faults
 from hpcai.faults.checkpoints.job import CheckpointedJob
 from hpcai.faults.checkpoints.two_level import two_level_waste
 from hpcai.faults.checkpoints.waste import exact_waste, first_order_waste
-from hpcai.simulation.faults.job_replay import CHECKPOINTS, DOWNTIME, FAULTS, GLOBAL, USEFUL, Faults, play, waste
+from hpcai.simulation.faults.job_replay import CHECKPOINTS, DOWNTIME, FAULTS, USEFUL, play, waste
 
 MTBF = 20000.0
 
