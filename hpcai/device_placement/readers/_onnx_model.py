@@ -112,7 +112,7 @@ def _tensors(path: Path, model: onnx.ModelProto) -> dict[str, Tensor]:
     """Return every tensor whose shape is given or inferred."""
     try:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except (RuntimeError, ValueError, DecodeError) as error:
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, DecodeError) as error:
         raise InputError(f"{path}: shapes cannot be inferred: {' '.join(str(error).split())[:200]}") from error
     tensors = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
