@@ -86,6 +86,28 @@ def fit_command(
     print(f"Preset: {out}")
 
 
+@cooling_app.command("load")
+def load_command(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Of an evaluation, as 'hpcai evaluate' wrote it.")],
+    out: Annotated[str, typer.Option(help="The table, .parquet or .csv, to be named as it_load.")],
+    policy: Annotated[str | None, typer.Option(help="Whose replay, if there are several; or recorded.")] = None,
+    backfill: Annotated[str | None, typer.Option(help="Of the policy, if there are several.")] = None,
+    trace: Annotated[str | None, typer.Option(help="Name of the log, if there are several.")] = None,
+    window: Annotated[int | None, typer.Option(help="Number of the window, if there are several.")] = None,
+    step_minutes: Annotated[int, typer.Option(help="Length of a step: 60, 15 or another divisor of 60.")] = 60,
+) -> None:
+    """Write the load that a replay puts on the machines, as a table for it_load."""
+    from hpcai.evaluation.energy.it_load import Wanted, it_load, write_it_load
+
+    table = it_load(folder, Wanted(trace, policy, backfill, window), step_minutes)
+    write_it_load(table, out)
+    load, replay = table["it_load"], table.attrs["replay"]
+    print(
+        f"wrote {out}: {replay['policy']} on {replay['trace']}, {len(load):,} steps of {step_minutes} min from "
+        f"{table['time'].iloc[0]:%Y-%m-%d %H:%M} UTC, load {load.min():.2f} to {load.max():.2f}, mean {load.mean():.2f}"
+    )
+
+
 @cooling_app.command("fetch")
 def fetch_command() -> None:
     """Download the model of the two-zone data centre for EnergyPlus, from the MIT-licensed package sinergym."""

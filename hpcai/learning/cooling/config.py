@@ -102,6 +102,12 @@ class CoolingTraining(BaseModel):
         return self
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Weather, logs, load and rate, as far as they are files."""
+        load = [self.it_load] if isinstance(self.it_load, str) and self.it_load != "daily" else []
+        return (*self.weather, *self.logs, *load, *([self.rate] if self.rate else []))
+
+    @property
     def limits(self) -> Budget:
         """The budget."""
         return parse_budget(self.budget)

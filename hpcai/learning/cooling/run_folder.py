@@ -37,7 +37,7 @@ class CoolingRunFolder(ResumableFolder):
 
     def __init__(self, config: CoolingTraining) -> None:
         """Begin in ``config.out``. Raises InputError if it holds something else."""
-        inputs = {source: file_hash(source) for source in (*config.weather, *config.logs)}
+        inputs = {source: file_hash(source) for source in config.files}
         identity = {"version": version("hpcai"), "config": config.model_dump(mode="json"), "inputs": inputs}
         super().__init__(config.out, identity, resume=False)
         self.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

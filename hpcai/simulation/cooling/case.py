@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Source
 from hpcai.cooling.energyplus.building import ItCurve
-from hpcai.cooling.interface import Floats, Plant
+from hpcai.cooling.interface import SIDES, Floats, Plant
 from hpcai.cooling.observation import surroundings
 from hpcai.records.grid_signal import read_grid_signal
 from hpcai.records.it_load import read_it_load
@@ -70,7 +70,8 @@ class CoolingCase(BaseModel):
         weather = self.read_weather()
         at_steps = weather.at(self.step_length)
         steps = len(at_steps.frame)
-        load = np.repeat(read_it_load(self.it_load, steps, self.step_length, weather.start)[:, None], 2, axis=1)
+        load = read_it_load(self.it_load, steps, self.step_length, weather.start, weather.utc_offset)
+        load = np.repeat(load[:, None], len(SIDES), axis=1)
         known = surroundings(
             at_steps.arrays(), load, self.step_length, weather.start, self.rates(self.rate, steps, weather)
         )

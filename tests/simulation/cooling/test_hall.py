@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hpcai.configuration import validated
@@ -99,6 +100,67 @@ def test_loads_are_constant_daily_or_recorded(tmp_path: Path) -> None:
     file.write_text("hour,power\n0,0.2\n")
     with pytest.raises(InputError, match="expected a column cpu_load, load, it_load"):
         read_it_load(file, 6, 1800.0, start)
+
+
+def dated(folder: Path, first: str, hours: int, name: str = "load.parquet") -> Path:
+    """A table whose load says which hour of its week it is, and from the eighth week on 0.2 more."""
+    time = pd.date_range(first, periods=hours, freq="h", tz="UTC")
+    load = (time.day_of_week * 24 + time.hour) / 400 + 0.2 * (np.arange(hours) >= 7 * 168)
+    table = pd.DataFrame({"time": time, "it_load": load})
+    path = folder / name
+    table.to_parquet(path, index=False) if path.suffix == ".parquet" else table.to_csv(path, index=False)
+    return path
+
+
+def test_loads_with_dates_keep_their_hours_and_days_of_the_week(tmp_path: Path) -> None:
+    thursday = datetime(1998, 1, 1)
+    file = dated(tmp_path, "2017-10-03T05:00", 24 * 17)  # a Tuesday, two weeks and three days
+    load = read_it_load(file, 24 * 30, 3600.0, thursday)
+    np.testing.assert_allclose(load, [((3 + i // 24) % 7 * 24 + i % 24) / 400 for i in range(24 * 30)])
+    ahead = read_it_load(file, 24, 3600.0, thursday, utc_offset=-6.0)  # midnight is six o'clock UTC
+    np.testing.assert_allclose(ahead, load[6:30])
+    as_text = read_it_load(dated(tmp_path, "2017-10-03T05:00", 24 * 17, "load.csv"), 24, 3600.0, thursday)
+    np.testing.assert_allclose(as_text, load[:24])
+
+
+def test_loads_of_days_repeat_days_and_those_of_a_year_keep_its_seasons(tmp_path: Path) -> None:
+    short = read_it_load(dated(tmp_path, "2017-10-03T05:00", 60), 96, 3600.0, datetime(1998, 1, 1))
+    np.testing.assert_allclose(short[:48], short[48:])
+    assert [round(400 * x) % 24 for x in short[:30]] == [*range(24), *range(6)]
+    year = dated(tmp_path, "2017-01-01", 24 * 365)
+    load = read_it_load(year, 24 * 365, 3600.0, datetime(1998, 1, 1))
+    assert (load[: 6 * 168] < 0.45).all()  # the first weeks of 2017
+    assert (load[8 * 168 : 50 * 168] >= 0.2).all()
+    np.testing.assert_allclose(load[8 * 168 : 50 * 168 : 168], 0.2 + 72 / 400)
+
+
+def test_loads_of_finer_steps_are_averaged_and_coarser_ones_held(tmp_path: Path) -> None:
+    time = pd.date_range("1999-01-01", periods=96, freq="15min", tz="UTC")
+    file = tmp_path / "load.parquet"
+    pd.DataFrame({"time": time, "it_load": np.arange(96) / 100}).to_parquet(file)
+    start = datetime(1999, 1, 1)
+    np.testing.assert_allclose(read_it_load(file, 3, 3600.0, start), [0.015, 0.055, 0.095])
+    np.testing.assert_allclose(read_it_load(file, 6, 300.0, start), [0, 0, 0, 0.01, 0.01, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"time": ["2017-01-01", "2017-01-02", "2017-01-04"], "load": [0, 0, 0]}, "line 4: expected a time 86400 s af"),
+        ({"time": ["2017-01-01", "soon", "2017-01-03"], "load": [0, 0, 0]}, "time: expected dates, found others"),
+        ({"time": ["2017-01-01", None, "2017-01-03"], "load": [0, 0, 0]}, "line 3: expected a time, found none"),
+        ({"time": ["2017-01-01"], "load": [1.5]}, "line 2: expected a load from 0 to 1, found 1.5"),
+    ],
+)
+def test_loads_with_wrong_dates_are_told(tmp_path: Path, table: dict[str, list[object]], message: str) -> None:
+    for name in ("load.csv", "load.parquet"):
+        file, frame = tmp_path / name, pd.DataFrame(table)
+        frame.to_csv(file, index=False) if name.endswith("csv") else frame.to_parquet(file)
+        with pytest.raises(InputError, match=rf"{name}: {message}"):
+            read_it_load(file, 4, 900.0, datetime(1999, 1, 1))
+    (tmp_path / "load.parquet").write_text("no Parquet")
+    with pytest.raises(InputError, match=r"load\.parquet: expected a table of loads"):
+        read_it_load(tmp_path / "load.parquet", 4, 900.0, datetime(1999, 1, 1))
 
 
 def test_a_reward_is_energy_and_heat() -> None:
