@@ -12,7 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from hpcai.cluster import Machine
+from hpcai.cooling.foresight import Foresight
 from hpcai.cooling.interface import OWN
+from hpcai.cooling.observation import SURROUNDINGS
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
 from hpcai.scheduling.jobs import replayable
 from hpcai.scheduling.outlook import outlook
@@ -60,7 +62,9 @@ def compile_cooling() -> None:
     plant = FastPlant(air)
     plant.reset()
     plant.step(OWN, np.full(2, 0.5))
-    plant.foresee(np.tile(OWN, (2, 2, 1)), np.full((2, 2), 0.5))
+    foresight = Foresight(horizon=2)
+    foresight.observe(np.concatenate((plant.reset(), np.full(len(SURROUNDINGS), 0.5))))
+    foresight.predict(np.tile(OWN, (2, 1)))
 
 
 if __name__ == "__main__":

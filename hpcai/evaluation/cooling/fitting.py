@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -18,7 +17,7 @@ from hpcai.errors import InputError
 from hpcai.evaluation.cooling.records import read_log
 from hpcai.records.weather import read_weather
 from hpcai.simulation.cooling.fast import weather_rows
-from hpcai.simulation.cooling.fit import Record, fit, validate
+from hpcai.simulation.cooling.fit import Driven, fit, validate
 
 FITTED: Final[Mapping[str, tuple[float, float]]] = {
     "side.zone.capacity": (3e5, 1e7),
@@ -90,7 +89,7 @@ def write_preset(fitted: PlantParameters, based_on: str, path: str | Path, names
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _record(source: str, weather: str, step_length: float) -> Record:
+def _record(source: str, weather: str, step_length: float) -> Driven:
     """Return a log as a record; what the load of its last step was it does not say."""
     log = read_log(source)
     if not log.follows.all():
@@ -99,14 +98,10 @@ def _record(source: str, weather: str, step_length: float) -> Record:
     if log.steps[-1] >= len(rows):
         raise InputError(f"{weather}: expected weather of {log.steps[-1] + 1} steps, found {len(rows)}")
     load = log.observations[1:, [OBSERVED_INDEX[f"{side}_load"] for side in SIDES]]  # seen once a step has ended
-    return Record(log.setpoints[:-1], load, log.readings[:-1], rows[log.steps[:-1]], step_length)
+    steps = log.steps[:-1]
+    return Driven(steps, step_length, log.setpoints[:-1], log.readings[:-1], load, rows[steps])
 
 
-def _part(recorded: Record, first: int, end: int) -> Record:
-    return Record(
-        recorded.setpoints[first:end],
-        recorded.load[first:end],
-        recorded.readings[first:end],
-        recorded.weather[first:end],
-        recorded.step_length,
-    )
+def _part(recorded: Driven, first: int, end: int) -> Driven:
+    rows = {name: values[first:end] for name, values in vars(recorded).items() if name != "step_length"}
+    return replace(recorded, **rows)

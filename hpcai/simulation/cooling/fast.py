@@ -20,7 +20,7 @@ from hpcai.cooling.air import (
 from hpcai.cooling.interface import OWN, READINGS, SIDES, check_commands, checked
 from hpcai.cooling.parameters import PlantParameters, as_arrays, load_plant
 from hpcai.cooling.plant import LEDGER, WEATHER, step
-from hpcai.cooling.rollout import roll, roll_many
+from hpcai.cooling.rollout import roll
 from hpcai.cooling.side import ROWS, STATE
 from hpcai.errors import InputError
 
@@ -188,35 +188,6 @@ class FastPlant:
             self._ledger,
         )
         self.now += steps
-        return readings
-
-    def foresee(self, setpoints: Floats, it_load: Floats) -> Floats:
-        """Return what candidates would lead to from now on, (candidates, steps, len(READINGS)); the plant stays here.
-
-        Args:
-            setpoints: (candidates, steps, len(SETPOINTS)).
-            it_load: (steps, 2), expected.
-
-        Raises InputError as ``step`` does.
-        """
-        candidates, steps, points = setpoints.shape
-        checked(setpoints.reshape(-1, points), np.broadcast_to(it_load[:1], (candidates * steps, len(SIDES))))
-        checked(setpoints[0], it_load)
-        self._check_stretch(steps)
-        states = np.repeat(self.state[None], candidates, axis=0)
-        readings = np.empty((candidates, steps, len(READINGS)))
-        roll_many(
-            self.arrays,
-            states,
-            np.ascontiguousarray(setpoints),
-            np.ascontiguousarray(it_load, dtype=np.float64),
-            self.weather,
-            self.now,
-            self.density,
-            self.step_length,
-            readings,
-            np.empty_like(self._ledger),
-        )
         return readings
 
     def close(self) -> None:

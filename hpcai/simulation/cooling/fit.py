@@ -21,6 +21,7 @@ from hpcai.cooling.interface import READINGS, SETPOINT_INDEX, SETPOINTS, SIDES, 
 from hpcai.cooling.parameters import PlantParameters
 from hpcai.errors import InputError
 from hpcai.simulation.cooling.fast import FastPlant, WeatherColumns, weather_rows
+from hpcai.simulation.cooling.hall import Record
 
 Floats = NDArray[np.float64]
 
@@ -45,14 +46,11 @@ INLET_WEIGHT: Final = 0.02  # the same of a K at the inlets
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a plant was told, step after step, and what it said."""
+class Driven(Record):
+    """A record with all that drove the plant, so that another can be driven likewise."""
 
-    setpoints: Floats  # (steps, len(SETPOINTS)), nan for what was left to the plant
     load: Floats  # (steps, 2)
-    readings: Floats  # (steps, len(READINGS)), of each step
     weather: Floats  # (steps, len(hpcai.cooling.plant.WEATHER))
-    step_length: float  # s
 
     def hourly(self, readings: Floats | None = None) -> pd.DataFrame:
         """Return hourly means of readings, by default the recorded ones, and of the COMPONENTS made of them."""
@@ -71,7 +69,7 @@ def record(
     setpoints: Floats,
     load: Floats,
     start: int = 0,
-) -> Record:
+) -> Driven:
     """Drive ``plant`` from step ``start`` of its ``weather`` on and return the record.
 
     Args:
@@ -84,7 +82,7 @@ def record(
     plant.reset(start)
     readings = plant.rollout(setpoints, load)
     rows = weather_rows(weather)[start : start + len(setpoints)]
-    return Record(setpoints, load, readings, rows, plant.step_length)
+    return Driven(start + np.arange(len(load)), plant.step_length, setpoints, readings, load, rows)
 
 
 def excitation(steps: int, step_length: float, seed: int = 0) -> tuple[Floats, Floats]:
@@ -117,7 +115,7 @@ def excitation(steps: int, step_length: float, seed: int = 0) -> tuple[Floats, F
     return setpoints, load
 
 
-def replay(parameters: PlantParameters, recorded: Record) -> Floats:
+def replay(parameters: PlantParameters, recorded: Driven) -> Floats:
     """Return the readings (steps, len(READINGS)) of the fast plant, told what the record's plant was told."""
     columns = ("dry_bulb", "humidity_ratio", "wet_bulb", "dew_point", "pressure")
     weather = dict(zip(columns, recorded.weather.T, strict=True))
@@ -129,7 +127,7 @@ def replay(parameters: PlantParameters, recorded: Record) -> Floats:
 def fit(
     parameters: PlantParameters,
     names: Mapping[str, tuple[float, float]],
-    records: Sequence[Record],
+    records: Sequence[Driven],
     weights: Mapping[str, float] = WEIGHTS,
 ) -> PlantParameters:
     """Return ``parameters`` with those of ``names`` fitted to ``records``.
@@ -178,7 +176,7 @@ def _errors(mine: pd.DataFrame, theirs: pd.DataFrame, weights: Mapping[str, floa
     return np.concatenate(errors)
 
 
-def validate(parameters: PlantParameters, recorded: Record) -> pd.DataFrame:
+def validate(parameters: PlantParameters, recorded: Driven) -> pd.DataFrame:
     """Return how near the fast plant comes to a record, a row for each of COMPONENTS.
 
     Columns: ``recorded`` and ``fast``, mean power in W; ``bias``, the difference by the recorded mean; ``cv_rmse``, the
@@ -209,17 +207,17 @@ def _daily(hourly: Floats) -> float:
     return _rms(hourly[: days * _HOURS].reshape(days, _HOURS, -1).mean(axis=1) if days else hourly)
 
 
-def save(recorded: Record, path: str | Path) -> None:
+def save(recorded: Driven, path: str | Path) -> None:
     """Write a record to an .npz file."""
     np.savez_compressed(path, **recorded.__dict__)
 
 
-def load_record(path: str | Path) -> Record:
+def load_record(path: str | Path) -> Driven:
     """Return the record in an .npz file. Raises InputError if it holds none."""
     try:
         with np.load(path) as data:
-            return Record(
-                **{name: data[name] for name in Record.__dataclass_fields__ if name != "step_length"},
+            return Driven(
+                **{name: data[name] for name in Driven.__dataclass_fields__ if name != "step_length"},
                 step_length=float(data["step_length"]),
             )
     except (OSError, KeyError, ValueError) as error:

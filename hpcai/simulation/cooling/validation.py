@@ -16,7 +16,7 @@ from hpcai.cooling.parameters import load_plant
 from hpcai.errors import InputError
 from hpcai.records.it_load import read_it_load
 from hpcai.records.weather import read_weather
-from hpcai.simulation.cooling.fit import COMPONENTS, Record, excitation, load_record, record, save, validate
+from hpcai.simulation.cooling.fit import COMPONENTS, Driven, excitation, load_record, record, save, validate
 
 STEPS_PER_HOUR: Final = 4
 
@@ -30,7 +30,7 @@ CONTROLS: Final = {
 
 def energyplus_record(
     weather: str | Path, control: str, *, it_curve: ItCurve = "flat", model: str | Path | None = None
-) -> Record:
+) -> Driven:
     """Return a year of the two-zone data centre in EnergyPlus.
 
     Args:
@@ -115,7 +115,7 @@ def _name(weather: str | Path) -> str:
 
 def _kept(
     weather: str | Path, control: str, it_curve: ItCurve, model: str | Path | None, records: str | Path | None
-) -> Record:
+) -> Driven:
     if records is None:
         return energyplus_record(weather, control, it_curve=it_curve, model=model)
     path = Path(records) / f"{_name(weather)}-{it_curve}-{control}.npz"

@@ -41,16 +41,6 @@ def test_a_rollout_is_the_same_steps(hot: FastPlant) -> None:
     assert (np.array([hot.step(setpoints[i], load[i]) for i in range(DAY)]) == whole).all()
 
 
-def test_candidates_are_foreseen_without_moving_the_plant(hot: FastPlant) -> None:
-    hot.reset()
-    load = np.full((10, 2), 0.5)
-    candidates = np.stack([np.tile(simple(supply), (10, 1)) for supply in (15.0, 22.0)])
-    foreseen = hot.foresee(candidates, load)
-    assert hot.now == 0
-    assert foreseen.shape == (2, 10, len(READINGS))
-    assert (hot.rollout(candidates[1], load) == foreseen[1]).all()
-
-
 def test_sums_of_power(hot: FastPlant) -> None:
     r = steady(hot, simple(20.0))
     parts = ("east_fan", "west_fan", "evaporative", "chiller", "tower", "pumps")
