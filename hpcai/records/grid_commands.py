@@ -22,9 +22,9 @@ def inspect(
 ) -> None:
     """Say what a series holds: span, extremes, its usual day, and what was missing and filled."""
     from rich.console import Console
-    from rich.table import Table
 
     from hpcai.records.grid_signal import describe, read_grid_signal
+    from hpcai.records.quantile_table import quantile_table
 
     summary = describe(read_grid_signal(file))
     if as_json:
@@ -34,11 +34,7 @@ def inspect(
     steps = f"{summary['values']:,} steps of {summary['step'] / 60:g} min, {summary['filled']} filled"
     console.print(f"{summary['name']}: {summary['kind']} in {summary['unit']}", markup=False)
     console.print(f"{summary['start']} to {summary['end']} (UTC), {steps}\n", markup=False)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "min", "p10", "median", "mean", "p90", "max"):
-        table.add_column(column, justify="right" if column else "left")
-    table.add_row("value", *(f"{summary[key]:.1f}" for key in ("min", "p10", "median", "mean", "p90", "max")))
-    console.print(table)
+    console.print(quantile_table({summary["kind"]: (summary["unit"], 1.0, summary)}))
     by_hour = "  ".join(f"{hour:02d} {mean:.0f}" for hour, mean in enumerate(summary["by_hour"]))
     console.print(f"\nmean by hour (UTC): {by_hour}", markup=False)
     for note in summary["notes"]:

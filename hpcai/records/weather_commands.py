@@ -34,7 +34,8 @@ def inspect(
 
 def _print(summary: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from hpcai.records.quantile_table import quantile_table
 
     console = Console(highlight=False)
     place = summary["location"] or "place unknown"
@@ -45,14 +46,7 @@ def _print(summary: dict[str, Any]) -> None:
         f"{summary['name']}: {place}, {summary['elevation']:g} m, UTC{summary['utc_offset']:+g}", markup=False
     )
     console.print(f"{year}, {summary['hours']:,.0f} hours in steps of {summary['step'] / 60:g} min\n", markup=False)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    columns = ("min", "p10", "median", "mean", "p90", "max", "filled")
-    for column in ("", "unit", *columns):
-        table.add_column(column, justify="right" if column in columns else "left")
-    for name, quantiles in summary["quantities"].items():
-        unit, factor = _UNITS.get(name, (quantiles["unit"], 1.0))
-        figures = [f"{quantiles[column] * factor:.1f}" for column in columns[:-1]]
-        table.add_row(name.replace("_", " "), unit, *figures, str(quantiles["filled"] or ""))
-    console.print(table)
+    quantities = summary["quantities"].items()
+    console.print(quantile_table({name: (*_UNITS.get(name, (of["unit"], 1.0)), of) for name, of in quantities}))
     for note in summary["notes"]:
         console.print(f"note: {note}", style="dim", markup=False)
