@@ -166,6 +166,7 @@ def test_what_is_no_graph_is_told_in_one_line(tmp_path: Path) -> None:
     assert error(write(tmp_path, "")) == "the file is empty, expected a graph of operators"
     assert error(write(tmp_path, "{}")).startswith("found '{}', expected a graph of operators: ")
     assert error(write(tmp_path, '{"fpgaLatency": [')).startswith("line 1: not JSON: ")
+    assert error(write(tmp_path, "PK\3\4 data.pkl")).startswith("found a zip archive; PyTorch's are not read, since ")
     assert error(write(tmp_path, "\n".join(PIPEDREAM)), fold=True) == (
         "option 'fold' is not one of format pipedream (it takes: device, training, loading)"
     )

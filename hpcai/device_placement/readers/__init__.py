@@ -41,6 +41,11 @@ def read_graph(path: str | Path, **options: Any) -> OperatorGraph:
             return graph
     if not start.strip():
         raise FormatError(f"{path}: the file is empty, expected a graph of operators")
+    if start.startswith(b"PK\x03\x04"):
+        raise FormatError(
+            f"{path}: found a zip archive; PyTorch's are not read, since they hold pickles: export the module to ONNX, "
+            "or give it to read_module of hpcai.device_placement.readers.torch_module"
+        )
     first = start[:4096].decode("utf-8", "backslashreplace").strip().split("\n")[0]
     raise FormatError(f"{path}: found {first[:60]!r}, expected a graph of operators: {', '.join(FORMATS.values())}")
 
