@@ -101,6 +101,20 @@ def pairwise(kinds: Sequence[str], memory: Floats, bandwidth: Floats, latency: f
     )
 
 
+def through_dram(accelerators: int, cpus: int, *, memory: float, bandwidth: float) -> Devices:
+    """Return accelerators and CPU cores around one DRAM, as in dnn-partitioning (Tarnawski et al., NeurIPS 2020).
+
+    An accelerator has ``memory`` bytes and reaches the DRAM with ``bandwidth`` bytes/s each way, so that a transfer
+    from one to another is twice on the way. CPUs work in the DRAM: nothing is sent among them, without limit of memory.
+    """
+    on_cpu = np.arange(accelerators + cpus) >= accelerators
+    hops = (~on_cpu).astype(float)[:, None] + ~on_cpu[None, :]
+    with np.errstate(divide="ignore"):
+        return pairwise(
+            ["CPU" if cpu else "accelerator" for cpu in on_cpu], np.where(on_cpu, np.inf, memory), bandwidth / hops
+        )
+
+
 def _pairs(d: int) -> tuple[Ints, Ints]:
     first, second = np.nonzero(~np.eye(d, dtype=bool))
     return first, second

@@ -36,6 +36,15 @@ def longest_to_end(graph: OperatorGraph, seconds: Floats, transfer: Floats) -> F
     return rank
 
 
+def longest_from_start(graph: OperatorGraph, seconds: Floats) -> Floats:
+    """Return (n,) the longest path from the start of the graph to the end of each operator, nothing sent."""
+    starts, sources = graph.predecessors
+    ends = np.zeros(len(graph))
+    for i in graph.order:
+        ends[i] = seconds[i] + ends[sources[starts[i] : starts[i + 1]]].max(initial=0.0)
+    return ends
+
+
 def upward_rank(expansion: Expansion, devices: Devices) -> Floats:
     """Return (N,) the upward rank of what runs in a step, s: mean times, and transfers between mean devices."""
     graph = expansion.graph
