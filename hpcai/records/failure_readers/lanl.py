@@ -136,10 +136,10 @@ def _watched(table: Delimited, names: npt.NDArray[np.object_], notes: list[str])
 
 
 def _quiet(group: pd.DataFrame) -> pd.DataFrame:
-    """Return the nodes of a system that no row names, numbered from 0 to its size."""
+    """Return the nodes of a system that no row names, by the lowest numbers that are free."""
     size = group["size"].max()
     count = int(size) if 0 < size <= 1e6 else 0
-    missing = np.setdiff1d(np.arange(count), group["number"].to_numpy())
+    missing = np.setdiff1d(np.arange(count), group["number"].to_numpy())[: max(count - len(group), 0)]
     usual = group[["processors", "node_class", "since", "until"]].mode().iloc[0]
     system = group["system"].iloc[0]
     return pd.DataFrame({"node": [f"{system}-{n}" for n in missing], "system": system}).assign(
