@@ -22,7 +22,7 @@ PlantKind = Literal["fast", "energyplus", "liquid"]
 _PLANTS: Final[dict[PlantKind, str]] = {
     "fast": "the fast plant {preset}",
     "energyplus": "the two-zone data centre of EnergyPlus",
-    "liquid": "the liquid-cooled plant {preset}, whose inlets are of facility water",
+    "liquid": "the liquid-cooled plant {preset} (inlets are of facility water)",
 }
 
 
