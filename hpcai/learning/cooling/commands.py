@@ -12,6 +12,7 @@ def train_cooling_command(
     preset: Annotated[str | None, typer.Option(help="Fast plant: a preset or a YAML file, as of cooling fit.")] = None,
     weather: Annotated[list[str] | None, typer.Option(help="Instead of what the file says; may be repeated.")] = None,
     budget: Annotated[str | None, typer.Option(help="20m, '50000 steps', '40 trials'.  [default: as the file]")] = None,
+    log_days: Annotated[int | None, typer.Option(help="Of td3-bc: days of each log.  [default: as the file]")] = None,
     begin: Annotated[str | None, typer.Option(help="Folder of a search whose setpoints it begins with.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.  [default: as the file says, or 0]")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for the run.  [default: as the file says]")] = None,
@@ -21,7 +22,8 @@ def train_cooling_command(
     from hpcai.learning.cooling.config import load_cooling_training
     from hpcai.learning.cooling.training import train_cooling
 
-    given = {"preset": preset, "weather": weather, "budget": budget, "begin": begin, "seed": seed, "out": out}
+    given = {"preset": preset, "weather": weather, "budget": budget, "log_days": log_days}
+    given |= {"begin": begin, "seed": seed, "out": out}
     settings = load_cooling_training(
         config, {key: value for key, value in given.items() if value is not None and value != []}
     )
