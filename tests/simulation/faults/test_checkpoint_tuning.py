@@ -44,5 +44,5 @@ def test_what_is_learned_saves_where_it_was_not_learned() -> None:
     bends = learn([past], [memory], generations=12, population=8)
     fitted, learned = (replace(memory, bends=b).policy(1 / past.mtbf) for b in (memory.bends, bends))
     assert wasted(learned, past)[0] <= wasted(fitted, past)[0]
-    assert wasted(learned, later)[0] < 0.95 * wasted(daly, later)[0]
+    assert wasted(learned, later)[0] < 0.97 * wasted(daly, later)[0]
     assert wasted(daly, later, parts=7).shape == (7,)
