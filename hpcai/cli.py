@@ -11,6 +11,7 @@ import typer
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
 from hpcai.evaluation.cooling.commands import cooling_app
+from hpcai.evaluation.device_placement.commands import place_command
 from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.live.commands import report_command
 from hpcai.evaluation.network_commands import network_command
@@ -43,6 +44,7 @@ live_app.command("report")(report_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("placement")(placement_command)
+app.command("place")(place_command)
 app.command("cluster")(cluster_command)
 app.command("network")(network_command)
 

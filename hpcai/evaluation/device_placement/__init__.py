@@ -1,0 +1,1 @@
+"""The operators of one model placed on devices by several methods, with a plan and a report."""
