@@ -68,7 +68,7 @@ def assemble(boosted: dict[str, Boosted]) -> Model:
     offset = 0
     for k, name in enumerate(OUTPUTS):
         for stage in boosted[name].regressor._predictors[: boosted[name].rounds]:
-            tree = _tree(stage[0].nodes, offset)
+            tree = taken_apart(stage[0].nodes, offset)
             nodes.append(tree)
             roots.append(offset)
             output.append(k)
@@ -77,7 +77,7 @@ def assemble(boosted: dict[str, Boosted]) -> Model:
     return Model(np.concatenate(nodes), np.array(roots), np.array(output), np.array(baseline))
 
 
-def _tree(grown: NDArray[np.void], offset: int) -> NDArray[np.void]:
+def taken_apart(grown: NDArray[np.void], offset: int) -> NDArray[np.void]:
     """Return one of scikit-learn's trees as TREE_NODE records that come to lie at ``offset``."""
     tree = np.zeros(len(grown), dtype=TREE_NODE)
     leaf = grown["is_leaf"].astype(bool)

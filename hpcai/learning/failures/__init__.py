@@ -1,0 +1,1 @@
+"""Detectors of failures that are about to come, learned from logs."""

@@ -1,0 +1,82 @@
+"""``hpcai failures detect`` and ``stragglers``; whatever is heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hpcai.faults.detection.stragglers import Straggler
+
+
+def detect_command(
+    source: Annotated[
+        str, typer.Argument(metavar="CONFIG.yaml|LOG", help="A detection as data, or a failure log and defaults.")
+    ],
+    format: Annotated[str | None, typer.Option(help="Format of the log; guessed by default.")] = None,
+    system: Annotated[list[str] | None, typer.Option(help="System of the log; several. All by default.")] = None,
+    telemetry: Annotated[str | None, typer.Option(help="Table of telemetry of the same nodes.")] = None,
+    lead: Annotated[str | None, typer.Option(help="A failure counts from so long ahead on.  [default: 1h]")] = None,
+    horizon: Annotated[str | None, typer.Option(help="For so long.  [default: 1d]")] = None,
+    step: Annotated[str | None, typer.Option(help="From one question to the next.  [default: 6h]")] = None,
+    missed: Annotated[
+        float | None, typer.Option(help="What a missed failure costs, in idle node-hours.  [default: 100]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of nodes kept out, models, intervals.  [default: 0]")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for the results.  [default: as the file says]")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
+) -> None:
+    """Learn from the first part of a failure log which node fails next, and report how well it is known on the rest."""
+    from hpcai.learning.failures.config import load_detection_config
+    from hpcai.learning.failures.detecting import detect
+
+    given: dict[str, Any] = {
+        "format": format, "systems": system, "telemetry": telemetry, "lead": lead, "horizon": horizon, "step": step,
+        "costs": None if missed is None else {"missed": missed}, "seed": seed, "out": out,
+    }  # fmt: skip
+    settings = load_detection_config(source, {key: value for key, value in given.items() if value is not None})
+    results = detect(settings, quiet=quiet)
+    if quiet:
+        return
+    from hpcai.evaluation.detection.report import Chapter, table
+
+    print(Chapter(results).answer)
+    print("\nNodes that were kept out, later in time:\n")
+    print("\n".join(table(results)))
+    print(f"\nReport: {settings.out}/report.html\nResults: {settings.out}/results.json")
+
+
+def stragglers_command(
+    source: Annotated[
+        str, typer.Argument(metavar="TABLE", help="Telemetry, .parquet or .csv, with node, time, job, compute_time.")
+    ],
+    window: Annotated[int, typer.Option(min=2, help="Samples that are looked at together.")] = 12,
+    false_alarms: Annotated[
+        float, typer.Option(help="Of a job in a day, at most, where no rank is slower than the others.")
+    ] = 0.01,
+    slower: Annotated[float, typer.Option(help="Least share by which a rank has to be slower.")] = 0.03,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Name the ranks of each job that are slower than the others for longer than chance would have it."""
+    from hpcai.faults.detection.stragglers import StragglerRule, find_stragglers
+    from hpcai.records.telemetry import read_telemetry
+
+    telemetry = read_telemetry(source)
+    found = find_stragglers(telemetry.table, StragglerRule(window, false_alarms, slower))
+    if as_json:
+        print(json.dumps([one._asdict() for one in found], indent=2))
+    else:
+        print("\n".join(_lines(found)))
+
+
+def _lines(found: list[Straggler]) -> list[str]:
+    from hpcai.evaluation.humanise import duration
+
+    rows = [
+        f"{one.job:<12} {one.node:<16} {duration(one.begin):>14} {duration(one.end - one.begin):>14} {one.slower:>8.1%}"
+        for one in found
+    ]
+    heading = f"{'job':<12} {'node':<16} {'from':>14} {'for':>14} {'slower':>8}"
+    return [heading, *rows] if rows else ["No rank is slower than the others for longer than chance would have it."]
