@@ -11,6 +11,7 @@ import typer
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
 from hpcai.evaluation.cooling.commands import cooling_app
+from hpcai.evaluation.failures.commands import failures_app
 from hpcai.evaluation.device_placement.commands import place_command
 from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.live.commands import report_command
@@ -40,6 +41,7 @@ app.add_typer(sweep_app, name="sweep")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(live_app, name="live")
 app.add_typer(cooling_app, name="cooling")
+app.add_typer(failures_app, name="failures")
 live_app.command("report")(report_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ class Curve:
     survival: Floats  # (n,)
     low: Floats  # (n,) nan where it cannot be told
     high: Floats  # (n,)
+    at_risk: npt.NDArray[np.int64]  # (n,) that had lasted until then and were still watched
 
     def at(self, time: float) -> tuple[float, float, float]:
         """Return the share that lasts longer than ``time`` (s), and its interval."""
@@ -33,9 +36,12 @@ class Curve:
 def kaplan_meier(data: Durations) -> Curve:
     """Return the curve of Kaplan and Meier (1958), intervals by Greenwood's formula on the log-log scale."""
     found = stats.ecdf(stats.CensoredData.right_censored(data.value, ~data.ended)).sf
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # there is none where all have failed: nan
         bounds = found.confidence_interval(method="log-log")
-    return Curve(found.quantiles, found.probabilities, bounds.low.probabilities, bounds.high.probabilities)
+    at_risk = len(data) - np.searchsorted(np.sort(data.value), found.quantiles)
+    low, high = bounds.low.probabilities, bounds.high.probabilities
+    return Curve(found.quantiles, found.probabilities, low, high, at_risk.astype(np.int64))
 
 
 def log_rank(one: Durations, other: Durations) -> float:
@@ -83,7 +89,18 @@ def rate_by_age(log: FailureLog, of: Outages, edges: Sequence[float] | Floats, n
     failures, _ = np.histogram(age, bounds)
     youngest, oldest = (low - born)[known, None], (high - born)[known, None]
     inside = np.clip(oldest, bounds[:-1], bounds[1:]) - np.clip(youngest, bounds[:-1], bounds[1:])
-    at_risk = inside.sum(axis=0)
+    return _rates(bounds, failures, inside.sum(axis=0))
+
+
+def empirical_hazard(data: Durations, edges: Sequence[float] | Floats) -> RateByAge:
+    """Return the rate at which durations end by how long they have lasted (s), whatever their distribution."""
+    bounds = np.asarray(edges, dtype=np.float64)
+    ends, _ = np.histogram(data.value[data.ended], bounds)
+    at_risk = np.array([np.clip(data.value - low, 0.0, high - low).sum() for low, high in pairwise(bounds)])
+    return _rates(bounds, ends, at_risk)
+
+
+def _rates(bounds: Floats, failures: npt.NDArray[np.int64], at_risk: Floats) -> RateByAge:
     some = np.where(at_risk > 0, at_risk, np.nan)
     fewest = np.where(failures > 0, stats.chi2.ppf(0.025, 2 * np.maximum(failures, 1)) / 2, 0.0)
     most = stats.chi2.ppf(0.975, 2 * (failures + 1)) / 2

@@ -22,7 +22,7 @@ from hpcai.records.readers._source import load
 from hpcai.records.schema import BadRows
 
 _COLUMNS: Final = ("label", "timestamp", "node", "type", "component", "level", "content")
-_LINE: Final = re.compile(r"(\S+) (\d{9,11}) \d{4}\.\d\d\.\d\d (\S+) \S+ \S+ (\S+) (\S+) (\S+) ?(.*)")
+LINE: Final = re.compile(r"(\S+) (\d{9,11}) \d{4}\.\d\d\.\d\d (\S+) \S+ \S+ (\S+) (\S+) (\S+) ?(.*)")
 _NOWHERE: Final = ("NULL", "UNKNOWN_LOCATION")
 _PLACE: Final = re.compile(r"(R\w\w)(?:-(M\d)(?:-(N\w))?)?")
 _COMPONENT: Final = {"APP": "software", "LINKCARD": "network", "BGLMASTER": "software", "CMCS": "software"}
@@ -30,14 +30,14 @@ _COMPONENT: Final = {"APP": "software", "LINKCARD": "network", "BGLMASTER": "sof
 
 def matches(head: bytes) -> bool:
     """Whether it begins as such a log does."""
-    return looks_like(head, _LINE, _COLUMNS)
+    return looks_like(head, LINE, _COLUMNS)
 
 
 def read(path: Path) -> FailureLog:
     """Return the log; nodes are the places that messages name: chips, node cards, midplanes."""
     source = load(path)
     bad = BadRows()
-    columns, lines = fields(source, bad, _LINE, _COLUMNS)
+    columns, lines = fields(source, bad, LINE, _COLUMNS)
     seconds, wrong = unix_seconds(columns["timestamp"])
     names = np.array(["" if name in _NOWHERE else name for name in columns["node"]], dtype=object)
     label, level = columns["label"], columns["level"]

@@ -20,7 +20,7 @@ from hpcai.records.readers._source import load
 from hpcai.records.schema import BadRows
 
 _COLUMNS: Final = ("logid", "node", "component", "state", "time", "flag", "content")
-_LINE: Final = re.compile(r"(\d+) (\S+) (\S+) (\S+) (\d{9,11}) (-?\d+) ?(.*)")
+LINE: Final = re.compile(r"(\d+) (\S+) (\S+) (\S+) (\d{9,11}) (-?\d+) ?(.*)")
 _FATAL: Final = re.compile(
     r"not[ -]responding|unavailable state|panic|HALT asserted|power/control problem|psu failure|timed out",
     re.IGNORECASE,
@@ -34,14 +34,14 @@ _DEGRADED: Final = re.compile(
 
 def matches(head: bytes) -> bool:
     """Whether it begins as such a log does."""
-    return looks_like(head, _LINE, _COLUMNS)
+    return looks_like(head, LINE, _COLUMNS)
 
 
 def read(path: Path) -> FailureLog:
     """Return the log; severity follows from the words, since the log has none."""
     source = load(path)
     bad = BadRows()
-    columns, lines = fields(source, bad, _LINE, _COLUMNS)
+    columns, lines = fields(source, bad, LINE, _COLUMNS)
     seconds, wrong = unix_seconds(columns["time"])
     words = [f"{state}: {text}" for state, text in zip(columns["state"], columns["content"], strict=True)]
     places = sorted(set(columns["node"]) - {""})

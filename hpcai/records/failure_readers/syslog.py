@@ -27,7 +27,7 @@ RETOLD: Final = "the same Xid of the same GPU again"
 
 _UNDATED: Final = 2000  # a leap year, in which every day exists
 _DATE: Final = r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)|(\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)"
-_LINE: Final = re.compile(rf"(?:<\d+>)?(?:{_DATE}) (\S+) (.*)")
+LINE: Final = re.compile(rf"(?:<\d+>)?(?:{_DATE}) (\S+) (.*)")
 _XID: Final = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]+)[^)]*\): (\d{1,4})\b[,:]? ?(.*)")
 _MONTHS: Final = {name: number for number, name in enumerate(calendar.month_abbr) if name}
 
@@ -35,7 +35,7 @@ _MONTHS: Final = {name: number for number, name in enumerate(calendar.month_abbr
 def matches(head: bytes) -> bool:
     """Whether most of its first twenty lines are of a system log."""
     lines = [line for line in head.decode("utf-8", "replace").splitlines()[:20] if line.strip()]
-    return 2 * sum(_LINE.match(line) is not None for line in lines) > len(lines)
+    return 2 * sum(LINE.match(line) is not None for line in lines) > len(lines)
 
 
 def read(path: Path, *, year: int | None = None, coalesce: int = 60) -> FailureLog:
@@ -54,7 +54,7 @@ def read(path: Path, *, year: int | None = None, coalesce: int = 60) -> FailureL
     rows: list[dict[str, Any]] = []
     hosts: dict[str, None] = {}
     for number, text in enumerate(text_lines(source, bad).decode("utf-8").split("\n"), start=1):
-        match = _LINE.match(text)
+        match = LINE.match(text)
         time = np.nan if match is None else clock.seconds(match)
         if match is None or np.isnan(time):
             bad.add(NOT_A_LINE, [number] if text.strip() else [])
@@ -94,7 +94,7 @@ class _Clock:
         self._year, self._month = year, 0
 
     def seconds(self, match: re.Match[str]) -> float:
-        """Return the Unix seconds of a line that _LINE matched; nan if there is no such date."""
+        """Return the Unix seconds of a line that LINE matched; nan if there is no such date."""
         if match[6]:
             seconds, _ = unix_seconds([match[6].replace(",", ".")])
             time = float(seconds[0])
