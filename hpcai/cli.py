@@ -11,14 +11,15 @@ import typer
 from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
 from hpcai.evaluation.cooling.commands import cooling_app
-from hpcai.evaluation.failures.commands import failures_app
 from hpcai.evaluation.device_placement.commands import place_command
+from hpcai.evaluation.failures.commands import failures_app
 from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.live.commands import report_command
 from hpcai.evaluation.network_commands import network_command
 from hpcai.evaluation.placement_commands import placement_command
 from hpcai.learning.bundling.commands import export_command
 from hpcai.learning.commands import train_app
+from hpcai.learning.failures.commands import detect_command, stragglers_command
 from hpcai.learning.sweeps.commands import sweep_app
 from hpcai.live.bundle_commands import bundle_app
 from hpcai.live.commands import live_app
@@ -43,6 +44,8 @@ app.add_typer(live_app, name="live")
 app.add_typer(cooling_app, name="cooling")
 app.add_typer(failures_app, name="failures")
 live_app.command("report")(report_command)
+failures_app.command("detect")(detect_command)
+failures_app.command("stragglers")(stragglers_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("placement")(placement_command)

@@ -168,7 +168,7 @@ def templates(
     top: Annotated[int, typer.Option(min=1, help="Templates to print.")] = 30,
     out: Annotated[Path | None, typer.Option("--out", help="CSV file for all of them.")] = None,
 ) -> None:
-    """Mine the kinds of messages of a raw system log (Drain); needs pip install 'hpcai[failures]'."""
+    """Mine the kinds of messages of a raw system log (Drain); needs the extra package drain3 (the message says how)."""
     from rich.console import Console
 
     from hpcai.evaluation.failures.fits import write_csv
