@@ -208,8 +208,7 @@ class Chapter:
             "x": names,
             "y": names,
             "z": [[None if value == 0 else value for value in row] for row in sent.tolist()],
-            "colorscale": "Blues",
-            "reversescale": False,
+            "colorscale": [[0, "#deebf7"], [1, "#08519c"]],
             "colorbar": {"title": {"text": "GB"}},
             "hovertemplate": "%{y} to %{x}: %{z:.3s} GB<extra></extra>",
         }
