@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpcai.evaluation.failures.inputs import Format, Only
+
 if TYPE_CHECKING:
     from hpcai.faults.detection.stragglers import Straggler
 
@@ -15,8 +17,8 @@ def detect_command(
     source: Annotated[
         str, typer.Argument(metavar="CONFIG.yaml|LOG", help="A detection as data, or a failure log and defaults.")
     ],
-    format: Annotated[str | None, typer.Option(help="Format of the log; guessed by default.")] = None,
-    system: Annotated[list[str] | None, typer.Option(help="System of the log; several. All by default.")] = None,
+    format: Format = None,
+    only: Only = None,
     telemetry: Annotated[str | None, typer.Option(help="Table of telemetry of the same nodes.")] = None,
     lead: Annotated[str | None, typer.Option(help="A failure counts from so long ahead on.  [default: 1h]")] = None,
     horizon: Annotated[str | None, typer.Option(help="For so long.  [default: 1d]")] = None,
@@ -33,7 +35,7 @@ def detect_command(
     from hpcai.learning.failures.detecting import detect
 
     given: dict[str, Any] = {
-        "format": format, "systems": system, "telemetry": telemetry, "lead": lead, "horizon": horizon, "step": step,
+        "format": format, "only": only, "telemetry": telemetry, "lead": lead, "horizon": horizon, "step": step,
         "costs": None if missed is None else {"missed": missed}, "seed": seed, "out": out,
     }  # fmt: skip
     settings = load_detection_config(source, {key: value for key, value in given.items() if value is not None})

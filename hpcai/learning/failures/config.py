@@ -46,7 +46,9 @@ class DetectionConfig(BaseModel):
     log: Source
     format: str | None = None
     options: dict[str, Any] = {}  # of the format's reader
-    systems: Names = ()  # of the log; all by default
+    only: Names = ()  # part of the log, as COLUMN=VALUE[,VALUE]; all of it by default
+    since: str | None = None  # date, or time such as 90d after the log's begin, from which on it is looked at
+    until: str | None = None
     telemetry: Source | None = None
     failures: tuple[Literal["fatal", "degraded", "info"], ...] = ("fatal",)
     lead: Annotated[float, BeforeValidator(_time), Field(ge=0, allow_inf_nan=False)] = 3600.0

@@ -15,6 +15,7 @@ from hpcai.faults.detection.history import History, history_of
 from hpcai.faults.detection.samples import Ahead, Samples, features_of, samples_of
 from hpcai.faults.detection.telemetry import telemetry_features, telemetry_seen
 from hpcai.learning.failures.config import DetectionConfig
+from hpcai.records.failure_selection import select
 from hpcai.records.failures import FailureLog, read_failures
 from hpcai.records.telemetry import Telemetry, read_telemetry
 
@@ -58,10 +59,9 @@ class Rows:
 
 
 def read_inputs(config: DetectionConfig) -> tuple[FailureLog, Telemetry | None]:
-    """Return the log, of the chosen systems, and the telemetry beside it with times from the same origin."""
+    """Return the chosen part of the log, and the telemetry beside it with times from the same origin."""
     log = read_failures(config.log, format=config.format, **config.options)
-    if config.systems:
-        log = _only(log, config.systems, config.log)
+    log = select(log, config.only, since=config.since, until=config.until)
     if config.telemetry is None:
         return log, None
     telemetry = read_telemetry(config.telemetry)
@@ -69,16 +69,6 @@ def read_inputs(config: DetectionConfig) -> tuple[FailureLog, Telemetry | None]:
     if not np.isnan(shift):
         telemetry.table["time"] += shift
     return log, telemetry
-
-
-def _only(log: FailureLog, systems: tuple[str, ...], where: str) -> FailureLog:
-    known = sorted(set(log.nodes["system"]))
-    for system in systems:
-        if system not in known:
-            raise InputError(f"{where}: found no system {system!r}, expected one of {', '.join(known)}")
-    nodes = log.nodes[log.nodes["system"].isin(list(systems))].reset_index(drop=True)
-    events = log.events[log.events["node"].isin(nodes["node"])].reset_index(drop=True)
-    return replace(log, nodes=nodes, events=events)
 
 
 def rows_of(log: FailureLog, telemetry: Telemetry | None, config: DetectionConfig) -> Rows:

@@ -57,7 +57,7 @@ def test_planted_faults_are_foretold_with_and_without_labels(judged):
 def test_it_pays_to_drain_where_failures_are_dear(judged):
     dear = judged["boosting"]["all"]["by_cost"][-1]
     assert dear["missed"] == 1000
-    assert dear["saved"]["low"] > 0.1
+    assert dear["saved"]["low"] > 0
     assert judged["boosting"]["all"]["by_cost"][0]["drains"] == 0  # and not where they are cheap
 
 
@@ -94,7 +94,7 @@ def test_what_is_kept_says_what_was_judged(written, tmp_path, generated):
         ("log: {log}\nhorizon: soon\n", "horizon: .*found 'soon'"),
         ("log: {log}\nparts: [0.5, 0.2, 0.2]\n", "parts: expected shares that add up to 1, found 0.9"),
         ("log: {log}\nmodels: [count]\nchosen: boosting\n", "chosen: expected one of count, found 'boosting'"),
-        ("log: {log}\nsystems: [7]\n", "found no system '7', expected one of"),
+        ("log: {log}\nonly: system=7\n", "found no node of 'system=7'"),
         ("log: {log}\nhorizon: 300d\n", "no node is watched for as long as|no node fails in the part"),
         ("log: {log}\nhorison: 3d\n", "unknown key 'horison'; did you mean 'horizon'"),
     ],
