@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from hpcai.evaluation.failures.figures import POINTS, colours, diagonal
 from hpcai.evaluation.figures import PALETTE, RECORD_COLOUR, Figure, escape, log_axis, packed, time_unit
-from hpcai.evaluation.humanise import number
 from hpcai.faults.fit_log import Fitted
-from hpcai.faults.outages import Durations
 from hpcai.faults.survival import Curve, RateByAge, empirical_hazard, kaplan_meier
 
 Floats = npt.NDArray[np.float64]
@@ -130,7 +128,7 @@ def rates(found: Mapping[str, RateByAge]) -> Figure:
         looks |= {"marker": {"size": 4}, "error_y": error | {"thickness": 1, "width": 0}, "hovertemplate": "%{y:.3s}"}
         data.append(looks | {"x": packed(middle / YEAR), "y": packed(y)})
     x = {"title": {"text": "age, years"}, "rangemode": "tozero"}
-    axis = log_axis("failures a node-year", min(shown) / 2, max(shown) * 2)
+    axis = _rate_axis(min(shown) / 2, max(shown) * 2)
     return {
         "data": data,
         "layout": {"xaxis": x, "yaxis": axis},
@@ -172,11 +170,10 @@ def hazard(fitted: Fitted) -> Figure:
         }
         data.append(looks | {"x": packed(time), "y": packed(fit.lifetime.hazard(time) * YEAR)})
     shown = y[use]
-    axis = log_axis("failures a node-year", float(shown.min()) / 4, float(shown.max()) * 4)
+    axis = _rate_axis(float(shown.min()) / 4, float(shown.max()) * 4)
     return {"data": data, "layout": {"xaxis": _time_axis("time since its return", low, high), "yaxis": axis}}
 
 
-def describe_durations(data: Durations) -> str:
-    """Return how many durations there are and how many are censored, in words."""
-    censored = len(data) - data.events
-    return f"{number(data.events)} known" + (f", {number(censored)} censored" if censored else "")
+def _rate_axis(low: float, high: float) -> dict[str, Any]:
+    axis = log_axis("failures a node-year", low, high)
+    return axis | {"ticktext": [f"{tick:g}" for tick in axis["tickvals"]]}

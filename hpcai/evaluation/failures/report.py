@@ -170,7 +170,7 @@ class Report:
         """Return the curves of the first failure by each of the commonest components."""
         names, count = np.unique(self.of.component.astype(str), return_counts=True)
         common = names[np.argsort(-count, kind="stable")][: fit_figures.MOST_CURVES]
-        if len(self.log.nodes) < FEWEST_NODES:
+        if len(self.log.nodes) < FEWEST_NODES or len(names) < 2:
             return {}
         return {str(name): kaplan_meier(first_failures(self.log, self.of, str(name))) for name in common}
 

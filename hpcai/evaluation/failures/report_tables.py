@@ -40,8 +40,8 @@ def about(seconds: float) -> str:
         return "–"
     for unit, size in (("years", YEAR), ("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
-            return f"{number(float(f'{seconds / size:.3g}'))} {unit}"
-    return f"{seconds:.3g} s"
+            return f"{number(float(f'{seconds / size:.3g}'))}\u00a0{unit}"  # a figure and its unit stay on one line
+    return f"{seconds:.3g}\u00a0s"
 
 
 def _table(name: str, headings: Sequence[str], rows: list[Row]) -> Table:
