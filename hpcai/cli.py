@@ -13,6 +13,7 @@ from hpcai.evaluation.commands import evaluate_command
 from hpcai.evaluation.cooling.commands import cooling_app
 from hpcai.evaluation.device_placement.commands import place_command
 from hpcai.evaluation.failures.commands import failures_app
+from hpcai.evaluation.faults.commands import checkpoints_command, drains_command, simulate_command
 from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.live.commands import report_command
 from hpcai.evaluation.network_commands import network_command
@@ -44,6 +45,9 @@ app.add_typer(live_app, name="live")
 app.add_typer(cooling_app, name="cooling")
 app.add_typer(failures_app, name="failures")
 live_app.command("report")(report_command)
+failures_app.command("checkpoints")(checkpoints_command)
+failures_app.command("drains")(drains_command)
+failures_app.command("simulate")(simulate_command)
 failures_app.command("detect")(detect_command)
 failures_app.command("stragglers")(stragglers_command)
 app.command("evaluate")(evaluate_command)

@@ -20,6 +20,7 @@ class FaultHistory:
     def __init__(self, nodes: int, rate: float, now: float = 0.0) -> None:
         self.rates = np.full((nodes, len(SCALES)), rate)
         self.last = np.full(nodes, now, dtype=np.float64)  # s, when a node failed last
+        self.times: list[list[float]] = [[] for _ in range(nodes)]
         self._now = now
 
     def note(self, node: int, now: float) -> None:
@@ -27,6 +28,11 @@ class FaultHistory:
         self._pass(now)
         self.rates[node] += 1.0 / _SCALES
         self.last[node] = now
+        self.times[node].append(now)
+
+    def within(self, window: float, now: float) -> NDArray[np.int64]:
+        """Return how often each node failed in the ``window`` s before ``now``, int64[nodes]."""
+        return np.array([sum(time > now - window for time in times) for times in self.times])
 
     def observation(self, own: NDArray[np.int64], now: float) -> Floats:
         """Return what a job on the nodes ``own`` sees at ``now`` (s), float64[OBSERVED]."""

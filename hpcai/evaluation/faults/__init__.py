@@ -1,0 +1,1 @@
+"""Checkpoints, drains and clusters under faults, compared."""
