@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hpcai.errors import InputError
 from hpcai.faults.fitted import ClassModel, FittedFailures
 from hpcai.faults.goodness import Goodness, goodness
+from hpcai.faults.lifetimes import Lifetime
 from hpcai.faults.likelihood import Fit, fit, interval
 from hpcai.faults.outages import Durations, Mask, Outages, between, exposure, outages, repairs, uptimes
 from hpcai.records.failures import FailureLog
@@ -19,6 +20,7 @@ from hpcai.records.failures import FailureLog
 Floats = npt.NDArray[np.float64]
 
 GROUPS: Final = ("node_class", "system", "component")
+TRUSTED: Final = 3.0
 QUANTITIES: Final = {
     "uptime": "of a node, from its entry or return into service to its next failure",
     "between": "from one failure to the next of any node of the group",
@@ -163,6 +165,21 @@ def mtbf_interval(
     return float(bounds[0]), float(bounds[1])
 
 
+def settled(one: Fitted) -> Lifetime:
+    """Return the distribution of times up of a machine in its middle years, that fails as often as it did in the log.
+
+    The best fit may put its mean far beyond what was watched, above all where a few nodes fail again and again: in the
+    long run a machine drawn from it would hardly fail. So the best fit is taken whose mean is within a factor of
+    TRUSTED of the time up for each failure, and scaled to it; the exponential, if there is none.
+    """
+    observed = float(one.data.value.sum()) / one.data.events
+    for fitted in one.fits:
+        life = fitted.lifetime
+        if 1 / TRUSTED <= observed / life.mean <= TRUSTED:
+            return replace(life, scale=life.scale * observed / life.mean)
+    return Lifetime("exponential", observed)
+
+
 def models(log: FailureLog, fitted: Sequence[GroupFit]) -> FittedFailures:
     """Return the models to save: of each group the best fits. Raises InputError if no uptime could be fitted."""
     classes = {}
@@ -174,6 +191,7 @@ def models(log: FailureLog, fitted: Sequence[GroupFit]) -> FittedFailures:
                 failures=group.failures,
                 mtbf=group.mtbf,
                 uptime=group.quantities["uptime"].best.lifetime,
+                settled=settled(group.quantities["uptime"]),
                 repair=None if repair is None else repair.best.lifetime,
                 components=group.components,
             )

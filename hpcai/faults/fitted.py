@@ -36,10 +36,11 @@ class ClassModel(BaseModel):
     failures: int = Field(ge=1, description="failures that they had")
     mtbf: float = Field(gt=0, description="s of a node in service for each failure")
     uptime: Lifetime = Field(description="from a node's entry or return into service to its next failure")
+    settled: Lifetime | None = Field(default=None, description="the same scaled to the log's rate; None: uptime as is")
     repair: Lifetime | None = Field(default=None, description="from failure to return; None: the log says no ends")
     components: dict[str, Share] = Field(default_factory=dict, description="share of failures by part at fault")
 
-    @field_serializer("uptime", "repair")
+    @field_serializer("uptime", "settled", "repair")
     def _plain(self, value: Lifetime | None) -> dict[str, Any] | None:
         return None if value is None else value.as_data()
 
@@ -85,7 +86,8 @@ class FittedFailures(BaseModel):
             nodes: class of each node by its name.
             duration: s from the log's origin, which has no date.
             seed: the same seed gives the same log.
-            settled: whether the machine has long been up when the log begins; else all nodes are new.
+            settled: whether the machine has long been up when the log begins, and fails as often as the log that was
+                fitted; else all nodes are new, and go the way that the fitted distribution has them go.
 
         Raises InputError if there is no model of a class or the duration is not positive.
         """
@@ -112,7 +114,7 @@ def _outages(
     model: ClassModel, names: npt.NDArray[np.object_], duration: float, rng: np.random.Generator, settled: bool
 ) -> pd.DataFrame:
     """Return the events of the nodes of one class, node by node in rounds of one failure each."""
-    up = model.uptime
+    up = (model.settled or model.uptime) if settled else model.uptime
     failing = np.arange(len(names))
     start = up.residual(len(names), rng) if settled else up.sample(len(names), rng)
     rounds: list[tuple[npt.NDArray[np.int64], Floats, Floats]] = []

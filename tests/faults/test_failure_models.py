@@ -22,6 +22,7 @@ def a_model() -> FittedFailures:
         failures=20,
         mtbf=10 * DAY,
         uptime=Lifetime("weibull", 8 * DAY, 0.7),
+        settled=Lifetime("weibull", 8 * DAY, 0.7),
         repair=Lifetime("lognormal", 3600.0, 1.5),
         components={"memory": 3, "cpu": 1},
     )

@@ -249,6 +249,22 @@ def test_a_log_drawn_from_models_is_fitted_by_them() -> None:
     assert found.mtbf_interval[0] < found.mtbf < found.mtbf_interval[1]
     saved = models(log, [found])
     assert saved.classes["all"].uptime == up.best.lifetime
+    again = saved.sample({f"n{i:03d}": "all" for i in range(1200)}, 200 * DAY, seed=3)
+    assert len(again.events) == pytest.approx(10 * found.failures, rel=0.06)
+
+
+def test_a_settled_machine_fails_as_often_as_its_log_however_its_fits_go_on() -> None:
+    """A few nodes fail all the time, the others never: the best fit's mean is far beyond the log."""
+    rng = np.random.default_rng(1)
+    times = np.sort(rng.uniform(0, 100 * DAY, 300))
+    events = [(f"n{rng.integers(3):03d}", float(time), NAN) for time in times]
+    log = a_log(events, {f"n{i:03d}": (0.0, NAN) for i in range(100)}, 100 * DAY)
+    (found,) = fit_log(log, resamples=9)
+    assert found.quantities["uptime"].best.lifetime.mean > 10 * found.mtbf
+    model = models(log, [found])
+    assert model.classes["all"].settled.mean == pytest.approx(found.mtbf, rel=0.01)
+    drawn = model.sample({f"n{i:04d}": "all" for i in range(1000)}, 100 * DAY, seed=2)
+    assert len(drawn.events) == pytest.approx(3000, rel=0.2)
 
 
 def test_groups() -> None:

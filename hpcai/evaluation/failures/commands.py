@@ -70,13 +70,13 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fit distributions to times between failures and repairs, with intervals; the model can be drawn from."""
-    from hpcai.evaluation.failures.fits import fit_to_folder, parameter_lines
+    from hpcai.evaluation.failures.fits import fit_groups, parameter_lines, write_fits
 
-    table = fit_to_folder(
-        read_log(log, format, option, only, since, until), by, out, severities_of(severity), seed=seed, quiet=quiet
-    )
+    part = read_log(log, format, option, only, since, until)
+    fitted = fit_groups(part, by, severities_of(severity), seed=seed, quiet=quiet)
+    write_fits(part, fitted, out)
     if not quiet:
-        typer.echo("\n".join(parameter_lines(table)))
+        typer.echo("\n".join(parameter_lines(fitted)))
         typer.echo(f"\nParameters: {out}/parameters.csv\nModel: {out}/model.yaml")
 
 
@@ -178,7 +178,7 @@ def templates(
     mined = mine(found, similarity=similarity, depth=depth)
     table = _table("count", "first line", "template", left=("template",))
     for row in mined.table.head(top).itertuples():
-        table.add_row(f"{row.count:,}", str(row.first_line), str(row.template))
+        table.add_row(f"{row.count:,}", str(row.first_line), _short(str(row.template)))
     console = Console(highlight=False)
     console.print(table, markup=False)
     more = len(mined.table) - top
@@ -191,6 +191,10 @@ def templates(
         console.print(f"grouping accuracy {accuracy:.3f} against the {kinds} kinds that the log's publisher labelled")
     if out is not None:
         write_csv(mined.table, out)
+
+
+def _short(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _table(*headings: str, left: tuple[str, ...] = ()) -> Table:
@@ -221,7 +225,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
     for reason, rows in summary["dropped"].items():
         first = ", ".join(str(line) for line in rows["first_lines"])
         more = ", ..." if rows["count"] > len(rows["first_lines"]) else ""
-        console.print(f"[yellow]{rows['count']:,} rows left out:[/] {reason} (line {first}{more})")
+        rows_ = "row" if rows["count"] == 1 else "rows"
+        console.print(f"[yellow]{rows['count']:,} {rows_} left out:[/] {reason} (line {first}{more})")
     for what, count in summary["oddities"].items():
         console.print(f"{count:,} {what}", markup=False)
     for note in summary["notes"]:
@@ -229,6 +234,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
 
 
 def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    from hpcai.evaluation.failures.words import about
     from hpcai.evaluation.humanise import duration, number
 
     severities = ", ".join(f"{count:,} {name}" for name, count in summary["severities"].items() if count)
@@ -246,29 +252,25 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [
         ("failures", f"{rates['outages']:,} outages of a node ({counted} events that overlap are one)"),
         ("in service", f"{number(rates['node_years'])} node-years"),
-        ("MTBF", f"{duration(rates['mtbf_node'])} of a node, {duration(rates['mtbf'])} of all"),
+        ("MTBF", f"{about(rates['mtbf_node'])} of a node, {about(rates['mtbf'])} of all"),
     ]
     if rates["mean_repair"] is not None:
-        repair = f"mean {duration(rates['mean_repair'])}, median {duration(rates['median_repair'])}"
+        repair = f"mean {about(rates['mean_repair'])}, median {about(rates['median_repair'])}"
         facts += [("repair", repair), ("availability", f"{rates['availability']:.4%} of a node")]
     return facts
 
 
 def _print_groups(console: Any, title: str, groups: dict[str, dict[str, Any]], most: int) -> None:
-    from hpcai.evaluation.humanise import duration, number
+    from hpcai.evaluation.failures.words import about
 
     if not groups:
         return
-    headings = ("nodes", "outages", "node-years", "MTBF, node", "MTBF, all", "median repair", "availability")
+    headings = ("nodes", "outages", "MTBF, node", "MTBF, all", "median repair", "available")
     table = _table(title, *headings, left=(title,))
     for name, rates in sorted(groups.items(), key=lambda item: -item[1]["outages"])[:most]:
-        times = (
-            duration(rates[key]) if rates[key] is not None else "–" for key in ("mtbf_node", "mtbf", "median_repair")
-        )
+        times = ("–" if rates[key] is None else about(rates[key]) for key in ("mtbf_node", "mtbf", "median_repair"))
         available = "–" if rates["availability"] is None else f"{rates['availability']:.3%}"
-        table.add_row(
-            name, f"{rates['nodes']:,}", f"{rates['outages']:,}", number(rates["node_years"]), *times, available
-        )
+        table.add_row(name, f"{rates['nodes']:,}", f"{rates['outages']:,}", *times, available)
     console.print()
     console.print(table, markup=False)
     if len(groups) > most:
@@ -276,13 +278,13 @@ def _print_groups(console: Any, title: str, groups: dict[str, dict[str, Any]], m
 
 
 def _print_causes(console: Any, title: str, causes: dict[str, dict[str, Any]], most: int) -> None:
-    from hpcai.evaluation.humanise import duration
+    from hpcai.evaluation.failures.words import about
 
     if not causes:
         return
     table = _table(title, "failures", "share", "mean repair", "median repair", left=(title,))
     for name, row in list(causes.items())[:most]:
-        times = (duration(row[key]) if row[key] is not None else "–" for key in ("mean_repair", "median_repair"))
+        times = ("–" if row[key] is None else about(row[key]) for key in ("mean_repair", "median_repair"))
         table.add_row(name, f"{row['failures']:,}", f"{row['share']:.1%}", *times)
     console.print()
     console.print(table, markup=False)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcai.evaluation.failures.figures import POINTS, colours, diagonal
+from hpcai.evaluation.failures.words import YEAR
 from hpcai.evaluation.figures import PALETTE, RECORD_COLOUR, Figure, escape, log_axis, packed, time_unit
 from hpcai.faults.fit_log import Fitted
 from hpcai.faults.survival import Curve, RateByAge, empirical_hazard, kaplan_meier
@@ -16,7 +17,6 @@ from hpcai.faults.survival import Curve, RateByAge, empirical_hazard, kaplan_mei
 Floats = npt.NDArray[np.float64]
 
 DAY: Final = 86400.0
-YEAR: Final = 365.25 * DAY
 MOST_CURVES: Final = 6
 FEWEST: Final = 5
 """Still at risk below which a survival curve is not drawn: it says nothing any more."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hpcai.errors import InputError
-from hpcai.evaluation.humanise import duration
+from hpcai.evaluation.failures.words import about, mean_of
 from hpcai.evaluation.progress import Progress
 from hpcai.faults.fit_log import GROUPS, GroupFit, fit_log, models
 from hpcai.records.failures import FailureLog
@@ -24,16 +24,8 @@ def fit_groups(log: FailureLog, by: str, severities: Sequence[str], *, seed: int
         return fit_log(log, by, severities=severities, seed=seed, tell=lambda _: progress.advance())
 
 
-def fit_to_folder(
-    log: FailureLog, by: str, out: Path, severities: Sequence[str], *, seed: int = 0, quiet: bool = True
-) -> pd.DataFrame:
-    """Fit, write parameters.csv and model.yaml into ``out``, and return the parameters. Raises InputError."""
-    fitted = fit_groups(log, by, severities, seed=seed, quiet=quiet)
-    return write_fits(log, fitted, out)
-
-
-def write_fits(log: FailureLog, fitted: Sequence[GroupFit], out: Path) -> pd.DataFrame:
-    """Write parameters.csv and model.yaml into the folder ``out``, and return the parameters. Raises InputError."""
+def write_fits(log: FailureLog, fitted: Sequence[GroupFit], out: Path) -> None:
+    """Write parameters.csv and model.yaml into the folder ``out``. Raises InputError."""
     model, table = models(log, fitted), parameters(fitted)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -41,7 +33,6 @@ def write_fits(log: FailureLog, fitted: Sequence[GroupFit], out: Path) -> pd.Dat
         raise InputError(f"{out}: cannot be made a folder: {error.strerror or error}") from error
     write_csv(table, out / "parameters.csv")
     model.save(out / "model.yaml")
-    return table
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -89,26 +80,21 @@ def parameters(fitted: Sequence[GroupFit]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def parameter_lines(table: pd.DataFrame) -> list[str]:
+def parameter_lines(fitted: Sequence[GroupFit]) -> list[str]:
     """Return the chosen fits as lines of Markdown."""
-    lines = [
-        "| group | what | n (censored) | chosen | shape | scale | mean | ahead in AIC by | KS distance (p) |",
-        "|---" * 9 + "|",
-    ]
-    for (group, quantity), rows in table.groupby(["group", "quantity"], sort=False):
-        best = rows[rows["chosen"]].iloc[0]
-        others = rows[~rows["chosen"]].sort_values("aic")
-        ahead = f"{others['aic'].iloc[0] - best['aic']:.1f} ({others['family'].iloc[0]})" if len(others) else "–"
-        shape = "–" if best["family"] == "exponential" else f"{best['shape']:.3f} {_span(best, 'shape')}"
-        scale = f"{duration(best['scale'])} [{duration(best['scale_low'])}, {duration(best['scale_high'])}]"
-        p_value = "–" if np.isnan(best["ks_p_value"]) else f"{best['ks_p_value']:.2f}"
-        count = f"{best['durations']:,} ({best['censored']:,})"
-        lines.append(
-            f"| {group} | {quantity} | {count} | {best['family']} | {shape} | {scale} | {duration(best['mean'])} "
-            f"| {ahead} | {best['ks_distance']:.3f} ({p_value}) |"
-        )
+    headings = "group | what | known (censored) | chosen | shape | scale | mean | ahead in AIC by | KS distance (p)"
+    lines = [f"| {headings} |", "|---" * 9 + "|"]
+    for group in fitted:
+        for quantity, one in group.quantities.items():
+            life, found = one.best.lifetime, one.goodness
+            known = f"{one.data.events:,} ({len(one.data) - one.data.events:,})"
+            shape = (
+                "–" if life.family == "exponential" else f"{life.shape:.3f} [{one.shape[0]:.3f}, {one.shape[1]:.3f}]"
+            )
+            scale = f"{about(life.scale)} [{about(one.scale[0])}, {about(one.scale[1])}]"
+            second = one.fits[1] if len(one.fits) > 1 else None
+            ahead = f"{second.aic - one.best.aic:.1f} ({second.lifetime.family})" if second else "–"
+            goodness = f"{found.distance:.3f} ({'–' if np.isnan(found.p_value) else f'{found.p_value:.2f}'})"
+            cells = [group.name, quantity, known, life.family, shape, scale, mean_of(one), ahead, goodness]
+            lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def _span(row: pd.Series, name: str) -> str:
-    return f"[{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"

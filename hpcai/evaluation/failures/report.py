@@ -13,8 +13,9 @@ import numpy as np
 
 from hpcai.evaluation.failures import figures, fit_figures, report_tables
 from hpcai.evaluation.failures.fits import fit_groups, write_fits
-from hpcai.evaluation.failures.report_tables import DEFINITIONS, about
+from hpcai.evaluation.failures.report_tables import DEFINITIONS
 from hpcai.evaluation.failures.summary import describe
+from hpcai.evaluation.failures.words import YEAR, about
 from hpcai.evaluation.figures import Figure
 from hpcai.evaluation.humanise import duration, number, percent
 from hpcai.evaluation.page import render_page
@@ -197,7 +198,7 @@ class Report:
         oldest = float((high - self.log.nodes["in_service"].to_numpy(np.float64)).max()) if len(high) else np.nan
         if not np.isfinite(oldest) or oldest <= 0:
             return {}
-        unit = 30 * 86400.0 if oldest > 2 * fit_figures.YEAR else 7 * 86400.0
+        unit = 30 * 86400.0 if oldest > 2 * YEAR else 7 * 86400.0
         edges = np.arange(0.0, oldest + unit, unit * max(1, round(oldest / 24 / unit)))
         found = {name: rate_by_age(self.log, self.of, edges, rows) for name, rows in self.groups.items()}
         return {name: rate for name, rate in found.items() if rate.failures.sum() > 0 and len(edges) > 3}

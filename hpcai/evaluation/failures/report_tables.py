@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hpcai.evaluation.failures.fit_figures import YEAR
+from hpcai.evaluation.failures.words import YEAR, about, mean_of
 from hpcai.evaluation.humanise import duration, number, percent
 from hpcai.evaluation.tables import Cell, Row, Table
 from hpcai.faults.dependence import dispersion, neighbours
@@ -32,16 +32,6 @@ DEFINITIONS: Final = {
 WIDTHS: Final = {3600.0: "hour", 86400.0: "day", 7 * 86400.0: "week", 30 * 86400.0: "30 days"}
 WITHIN: Final = {60.0: "a minute", 3600.0: "an hour", 86400.0: "a day"}
 MOST_CAUSES: Final = 20
-
-
-def about(seconds: float) -> str:
-    """Return a time in one unit, to three digits: 54 min, 13.5 h, 287 d, 6.2 years."""
-    if not np.isfinite(seconds):
-        return "–"
-    for unit, size in (("years", YEAR), ("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{number(float(f'{seconds / size:.3g}'))}\u00a0{unit}"  # a figure and its unit stay on one line
-    return f"{seconds:.3g}\u00a0s"
 
 
 def _table(name: str, headings: Sequence[str], rows: list[Row]) -> Table:
@@ -85,7 +75,7 @@ def _fit(name: str, one: Fitted) -> list[Cell]:
         Cell(life.family),
         Cell(shape, life.shape),
         Cell(about(life.scale), life.scale),
-        Cell(about(life.mean), life.mean),
+        Cell(mean_of(one), life.mean),
         Cell(f"{one.goodness.distance:.3f}", one.goodness.distance),
         Cell("–" if np.isnan(p_value) else f"{p_value:.2f}", p_value),
     ]

@@ -97,7 +97,7 @@ def test_inspect_by_hand(tmp_path: Path) -> None:
     }
     assert list(summary["by_cause"]) == ["gpu", "power"]
     text = run("inspect", path, "--option", "until=2024-01-11")
-    for part in ("3 outages", "6 d 16 h of a node", "96.6667% of a node", "1 failures begin while", "gpu", "50.0%"):
+    for part in ("3 outages", "6.67\u00a0d of a node", "96.6667% of a node", "1 failures begin while", "gpu", "50.0%"):
         assert part in text
 
 
