@@ -18,6 +18,7 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
     "cluster/network": (),
     "cooling": (),
     "device_placement": (),
+    "device_placement/learned": ("device_placement",),
     "faults": (),
     "faults/checkpoints": (),
     "scheduling": (),
@@ -34,6 +35,14 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
         "simulation",
     ),
     "simulation/faults": ("faults/checkpoints",),
+    "simulation/site/rules": (
+        "cluster/network",
+        "scheduling",
+        "scheduling/placement",
+        "scheduling/gpu_cluster",
+        "simulation",
+        "simulation/gpu_cluster",
+    ),
 }
 
 
