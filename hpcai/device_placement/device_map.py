@@ -42,17 +42,21 @@ def module_path(operator: str) -> str:
     return path
 
 
-def device_map(paths: Sequence[str], seconds: Floats, placement: Ints, devices: Devices) -> DeviceMap:
-    """Return the map of a placement (n,) of operators in modules of ``paths`` (n,), which take ``seconds`` (n,)."""
+def device_map(paths: Sequence[str | None], seconds: Floats, placement: Ints, devices: Devices) -> DeviceMap:
+    """Return the map of a placement (n,) of operators in modules of ``paths`` (n,), which take ``seconds`` (n,).
+
+    The model itself has the path "". An operator without a path, such as an input, is in no module.
+    """
+    inside = [(path, own, int(at)) for path, own, at in zip(paths, seconds, placement, strict=True) if path is not None]
     shares: dict[str, Floats] = defaultdict(lambda: np.zeros(len(devices)))
-    for path, own, device in zip(paths, seconds, placement, strict=True):
+    for path, own, device in inside:
         shares[path][device] += own + 1e-12  # so that those that take no time have a device too
     chosen = {path: int(share.argmax()) for path, share in shares.items()}
-    agrees = sum(own for path, own, device in zip(paths, seconds, placement, strict=True) if chosen[path] == device)
-    total = float(seconds.sum())
+    total = sum(own for _, own, _ in inside)
+    agrees = sum(own for path, own, device in inside if chosen[path] == device)
     names = _names(devices)
     collapsed = {path: names[device] for path, device in _collapsed(chosen).items()}
-    return DeviceMap(collapsed, float(agrees) / total if total > 0 else 1.0)
+    return DeviceMap(collapsed, float(agrees / total) if total > 0 else 1.0)
 
 
 def _names(devices: Devices) -> list[int | str]:
@@ -67,7 +71,7 @@ def _collapsed(chosen: dict[str, int]) -> dict[str, int]:
         for around in _around(path):
             below[around].add(device)
     found: dict[str, int] = {}
-    for path in sorted(below, key=lambda path: (path.count("."), path)):
+    for path in sorted(below, key=lambda path: (bool(path), path.count("."), path)):
         if path not in chosen and len(below[path]) > 1:
             continue
         device = chosen.get(path, min(below[path]))
@@ -78,6 +82,6 @@ def _collapsed(chosen: dict[str, int]) -> dict[str, int]:
 
 
 def _around(path: str) -> list[str]:
-    """Return the paths of the modules around a module, outermost first, and its own."""
-    parts = path.split(".")
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+    """Return the paths of the modules around a module, from the model on, and its own."""
+    parts = path.split(".") if path else []
+    return [".".join(parts[:i]) for i in range(len(parts) + 1)]

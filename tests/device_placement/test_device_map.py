@@ -31,6 +31,13 @@ def test_a_module_on_one_device_stands_for_its_parts():
     found = device_map(paths, np.ones(5), np.array([0, 0, 1, 0, 0]), two())
     assert found.devices == {"a": 0, "b.x": 1, "b.y": 0}
     assert found.agrees == 1
+    assert device_map(paths, np.ones(5), np.ones(5, int), two()).devices == {"": 1}
+
+
+def test_the_model_has_operators_of_its_own_and_inputs_are_nobodys():
+    found = device_map([None, "", "a", "b"], np.ones(4), np.array([0, 1, 1, 0]), two())
+    assert found.devices == {"": 1, "b": 0}
+    assert found.agrees == 1
 
 
 def test_a_module_is_where_most_of_its_time_is():

@@ -35,7 +35,8 @@ def place_model(config: PlaceConfig, quiet: bool = False) -> dict[str, Any]:
     best = min(methods, key=lambda name: (methods[name]["excess_bytes"], methods[name]["step_seconds"]))
     _check(config, inputs, best, methods[best])
     seconds = work_of(inputs.graph, inputs.simulator).seconds.min(axis=0)
-    paths = [module_path(name) for name in inputs.graph.operators]
+    names = zip(inputs.graph.operators, inputs.graph.kinds, strict=True)
+    paths = [None if kind == "input" else module_path(name) for name, kind in names]
     mapped = device_map(paths, seconds, placements[best], inputs.devices)
     plan = {
         "format": FORMAT,
