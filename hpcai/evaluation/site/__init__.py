@@ -1,0 +1,1 @@
+"""A whole site simulated, and two of them compared: what each costs in energy, carbon, waiting and lost work."""
