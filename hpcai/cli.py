@@ -18,6 +18,7 @@ from hpcai.evaluation.gpu_cluster.commands import cluster_command
 from hpcai.evaluation.live.commands import report_command
 from hpcai.evaluation.network_commands import network_command
 from hpcai.evaluation.placement_commands import placement_command
+from hpcai.evaluation.site.commands import twin_app
 from hpcai.learning.bundling.commands import export_command
 from hpcai.learning.commands import train_app
 from hpcai.learning.failures.commands import detect_command, stragglers_command
@@ -43,6 +44,7 @@ app.add_typer(sweep_app, name="sweep")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(live_app, name="live")
 app.add_typer(cooling_app, name="cooling")
+app.add_typer(twin_app, name="twin")
 app.add_typer(failures_app, name="failures")
 live_app.command("report")(report_command)
 failures_app.command("checkpoints")(checkpoints_command)
