@@ -1,10 +1,11 @@
 # make demo   install, replay the sample traces, print where the report lies
 # make test   install, run the test suite
 # make lint   install, run ruff, mypy (strict) and import-linter
+# make docs   install, build the site of the documentation into runs/site
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 .DELETE_ON_ERROR:
 
 # The stamp is renewed when what is installed changes.
@@ -25,6 +26,9 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv dist build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

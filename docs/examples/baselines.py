@@ -1,0 +1,50 @@
+"""What an environment's baselines reach: chance, and what the policy or discipline itself would do.
+
+python docs/examples/baselines.py Scheduling-v0 --episodes 20 policy='{"ordering": "saf", "estimate": "actual"}'
+"""
+
+import argparse
+import json
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+
+def own_action(env: Any, rng: np.random.Generator) -> Any:
+    """Return what the rules would do: of a window of jobs the first possible, of a plant the middle of each range."""
+    if hasattr(env, "own_action"):
+        return env.own_action()
+    return int(env.action_masks().argmax()) if hasattr(env, "action_masks") else np.zeros(env.action_space.shape)
+
+
+def chance(env: Any, rng: np.random.Generator) -> Any:
+    """Return any possible action."""
+    if hasattr(env, "action_masks"):
+        return rng.choice(np.flatnonzero(env.action_masks()))
+    return rng.uniform(env.action_space.low, env.action_space.high)
+
+
+def play(env: Any, act: Any, seed: int) -> tuple[float, dict[str, Any]]:
+    """Return the sum of rewards of an episode, and its last info."""
+    rng, total, over = np.random.default_rng(seed), 0.0, False
+    env.reset(seed=seed)
+    while not over:
+        _, reward, terminated, truncated, info = env.step(act(env, rng))
+        total, over = total + reward, terminated or truncated
+    return total, info
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("id")
+    parser.add_argument("settings", nargs="*", help="arguments of the environment, NAME=JSON")
+    parser.add_argument("--episodes", type=int, default=20)
+    asked = parser.parse_intermixed_args()
+    settings = {name: json.loads(value) for name, _, value in (text.partition("=") for text in asked.settings)}
+    env = gymnasium.make(f"hpcai_envs:hpcai/{asked.id}", **settings).unwrapped
+    for act in (chance, own_action):
+        played = [play(env, act, seed) for seed in range(asked.episodes)]
+        means = {key: np.mean([info[key] for _, info in played]) for key in played[0][1] if key in ("cost", "ratio")}
+        means = {"reward": np.mean([total for total, _ in played])} | means
+        print(act.__name__, *(f"{key} {mean:.3f}" for key, mean in means.items()))
