@@ -95,7 +95,7 @@ HPC = """134681 node-246 unix.hw state_change.unavailable 1077804742 1 Component
 SLURM_NODES = """Cluster|NodeName|TimeStart|TimeEnd|State|Reason|User
 green||2024-01-01T00:00:00|Unknown||Cluster Registered TRES|
 green|gpu01|2024-01-03T10:00:00|2024-01-03T12:30:00|DOWN*|Not responding [slurm@2024-01-03T10:00:00]|slurm(981)
-green|gpu01|2024-02-03T10:00:00|Unknown|DRAIN|gpu 3: Xid 79|root(0)
+green|gpu01|2024-02-03T10:00:00|Unknown|DRAIN|gpu 3: Xid 79 | again|root(0)
 green|cpu01|2024-01-10T00:00:00|2024-01-09T00:00:00|DOWN|Node unexpectedly rebooted|slurm(981)
 green|cpu01|2024-01-10T00:00:00|2024-01-10T00:20:00|DOWN|Node unexpectedly rebooted|slurm(981)
 green|cpu02|yesterday|2024-01-10T00:20:00|DOWN||slurm(981)

@@ -193,13 +193,28 @@ def test_slurm_nodes(sample: Callable[[str], Path]) -> None:
         ("cpu02", "unknown", "2024-01-11 00:00:00", "2024-01-11 01:00:00", "fatal"),
         ("gpu01", "gpu", "2024-02-03 10:00:00", "NaT", "degraded"),
     ]
-    assert log.events["cause"].tolist() == ["Not responding", "Node unexpectedly rebooted", "DOWN", "gpu 3: Xid 79"]
+    assert log.events["cause"].tolist() == [
+        "Not responding",
+        "Node unexpectedly rebooted",
+        "DOWN",
+        "gpu 3: Xid 79 | again",
+    ]
     assert log.dropped.first_lines == {
         "about the whole cluster, not a node": [2],
         _finish.NOT_A_NUMBER: [7],
         _finish.END_BEFORE_START: [5],
     }
     assert set(log.nodes["system"]) == {"green"}
+
+
+def test_slurm_nodes_with_all_nodes(sample: Callable[[str], Path], tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.csv"
+    nodes.write_text("node,node_class\ngpu01,h100\ngpu02,h100\n")
+    log = read(sample("slurm_nodes"), nodes=nodes, since="2024-01-01", until="2024-03-01")
+    assert log.nodes["node"].tolist() == ["cpu01", "cpu02", "gpu01", "gpu02"]
+    assert log.observed[1] == 60 * DAY
+    with pytest.raises(InputError, match="found events before since=2024-01-20 or after until=None"):
+        read(sample("slurm_nodes"), since="2024-01-20")
 
 
 def test_kubernetes_nodes(sample: Callable[[str], Path]) -> None:
