@@ -48,7 +48,7 @@ def test_the_site_is_built_strictly_and_without_the_network(tmp_path: Path) -> N
             pytest.skip(f"needs {package} (pip install 'hpcai[docs]')")
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(tmp_path), "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def own_action(env: Any, rng: np.random.Generator) -> Any:
-    """Return what the rules would do: of a window of jobs the first possible, of a plant the middle of each range."""
+    """Return what the rules would do: the first possible action, else the middle of each range."""
     if hasattr(env, "own_action"):
         return env.own_action()
     return int(env.action_masks().argmax()) if hasattr(env, "action_masks") else np.zeros(env.action_space.shape)
@@ -20,14 +20,14 @@ def own_action(env: Any, rng: np.random.Generator) -> Any:
 
 def chance(env: Any, rng: np.random.Generator) -> Any:
     """Return any possible action."""
-    if hasattr(env, "action_masks"):
-        return rng.choice(np.flatnonzero(env.action_masks()))
-    return rng.uniform(env.action_space.low, env.action_space.high)
+    masked = hasattr(env, "action_masks")
+    return rng.choice(np.flatnonzero(env.action_masks())) if masked else env.action_space.sample()
 
 
 def play(env: Any, act: Any, seed: int) -> tuple[float, dict[str, Any]]:
     """Return the sum of rewards of an episode, and its last info."""
     rng, total, over = np.random.default_rng(seed), 0.0, False
+    env.action_space.seed(seed)
     env.reset(seed=seed)
     while not over:
         _, reward, terminated, truncated, info = env.step(act(env, rng))

@@ -29,6 +29,15 @@ SHEETS = {
     "preemption": {"moves": MOVE_FEATURES, "job": PLAN_FEATURES},
 }
 
+OF_FAULTS_AND_DEVICES = {
+    "DevicePlacement-v0": (
+        ("unit", "devices"),
+        ("hpcai.device_placement.learned.encoder:FEATURES", "hpcai.device_placement.learned.construction:CHOICES"),
+    ),
+    "Checkpoint-v0": (("",), ("hpcai.faults.checkpoints.features:FEATURES",)),
+    "Drain-v0": (("nodes", "machine"), ("hpcai_envs.drain:NODE_FEATURES", "hpcai_envs.drain:MACHINE_FEATURES")),
+}
+
 
 def page(name: str) -> str:
     return (PAGES / f"{name}.md").read_text("utf-8")
@@ -93,12 +102,28 @@ def test_cooling_is_told_and_seen_as_the_tables_say(tmp_path: Path) -> None:
         assert f"({Actions(scheme).size},)" in page("cooling")
 
 
+@pytest.mark.parametrize("name", [name for name in registered() if name in OF_FAULTS_AND_DEVICES])
+def test_tables_are_as_long_and_wide_as_the_spaces(name: str) -> None:
+    env = gymnasium.make(f"hpcai/{name}").unwrapped
+    boxes = env.observation_space
+    keys, names = OF_FAULTS_AND_DEVICES[name]
+    for key, columns, rows in zip(keys, names, tables(page_of(name)), strict=True):
+        box = boxes[key] if isinstance(boxes, gymnasium.spaces.Dict) else boxes
+        assert box.shape[-1] == len(rows)
+        assert {tuple(map(float, limits(row))) for row in rows} == {(box.low.min(), box.high.max())}
+        module, _, variable = columns.partition(":")
+        assert [row[1] for row in rows] == [f"`{column}`" for column in getattr(import_module(module), variable)]
+
+
+def page_of(name: str) -> str:
+    return page("-".join(re.findall(r"[A-Z][a-z]+", name.partition("-")[0])).lower())
+
+
 @pytest.mark.parametrize("name", list(registered()))
 def test_every_environment_has_a_page_that_names_its_arguments(name: str) -> None:
     entry = gymnasium.spec(f"hpcai/{name}").entry_point
     module, _, kind = str(entry).partition(":")
-    words = re.findall(r"[A-Z][a-z]+", name.partition("-")[0])
-    text = page("-".join(words).lower())
+    text = page_of(name)
     assert text.startswith(f"# {name}\n")
     for argument in inspect.signature(getattr(import_module(module), kind).__init__).parameters:
         if argument != "self":
