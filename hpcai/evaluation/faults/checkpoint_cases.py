@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from hpcai.faults.outages import Durations, outages
 from hpcai.records.failures import FailureLog, read_failures
 
 Floats = NDArray[np.float64]
+
+SOON: Final = 3600.0  # s
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,16 @@ class Case:
 class Hazard:
     """The time between a job's faults in the training part.
 
-    ``lifetime`` is of the family that fits best; ``shape`` that of a Weibull, with its 95 % interval; ``p_constant``
-    the probability of a likelihood ratio as large if the hazard were constant.
+    ``lifetime`` is of the family that fits best; ``shape`` that of a Weibull, with its 95 % interval; ``later_shape``
+    that of what is left of times of more than SOON, as faults that follow at once strike while a job restarts and no
+    checkpoint helps; ``p_constant`` the probability of a likelihood ratio as large if the hazard were constant.
     """
 
     lifetime: Lifetime
     shape: float
     shape_low: float
     shape_high: float
+    later_shape: float
     p_constant: float
 
     @property
@@ -66,12 +71,8 @@ class Hazard:
 
     @property
     def bound(self) -> float:
-        """What the best policy by age wastes of what the best constant interval does, to first order.
-
-        E[sqrt(h)] / sqrt(E[h]) over a Weibull's renewal process: gamma((k + 1) / 2 k) / sqrt(k gamma(1 + 1 / k)).
-        """
-        k = self.shape
-        return float(gamma((k + 1) / (2 * k)) / np.sqrt(k * gamma(1 + 1 / k)))
+        """What the best policy by age wastes of what the best constant interval does, to first order."""
+        return weibull_bound(self.shape)
 
     @classmethod
     def of(cls, case: Case) -> Hazard:
@@ -81,8 +82,14 @@ class Hazard:
         ratio = 2 * (weibull.log_likelihood - fit_family(data, "exponential").log_likelihood)
         best: Fit = fit(data)[0]
         low, high = interval(data, weibull, "shape")
-        p_constant = float(chi2.sf(max(ratio, 0.0), 1))
-        return cls(best.lifetime, weibull.lifetime.shape, low, high, p_constant)
+        later = data.of(data.value > SOON)
+        left = fit_family(Durations(later.value - SOON, later.ended, later.resolution), "weibull").lifetime.shape
+        return cls(best.lifetime, weibull.lifetime.shape, low, high, left, float(chi2.sf(max(ratio, 0.0), 1)))
+
+
+def weibull_bound(shape: float) -> float:
+    """Return E[sqrt(h)] / sqrt(E[h]) over a Weibull's renewal process: gamma((k+1) / 2k) / sqrt(k gamma(1 + 1/k))."""
+    return float(gamma((shape + 1) / (2 * shape)) / np.sqrt(shape * gamma(1 + 1 / shape)))
 
 
 def between_faults(past: Past, resolution: float) -> Durations:

@@ -23,6 +23,8 @@ DEFINITIONS: Final = {
     "MTBF": "Mean time between the faults of a job: in the training part, then in the rest, in which policies play.",
     "shape": "Of the Weibull fitted to the time between a job's faults in the training part: below 1 the hazard falls "
     "with the time since the last fault. In brackets where a constant hazard is not refuted (likelihood ratio, 5 %).",
+    "later": "The same for what is left of times of more than an hour: faults that follow at once strike while a job "
+    "is down or restarts, where no checkpoint helps.",
     "bound by age": "What the best policy that goes by the time since the last fault wastes of what the best constant "
     "interval does, to first order, if faults came as that Weibull says.",
     "best constant": "The best constant interval known in hindsight: what a policy can gain that knows the rate of the "
@@ -82,6 +84,7 @@ class Chapter:
         scale = log_scale(list(found.values()))
         baseline = self.config.baseline
         headings = [("case", ""), ("MTBF", DEFINITIONS["MTBF"]), ("shape", DEFINITIONS["shape"])]
+        headings.append(("later", DEFINITIONS["later"]))
         headings += [(f"waste of {baseline}", DEFINITIONS["waste"]), ("bound by age", DEFINITIONS["bound by age"])]
         headings += [(name, DEFINITIONS[name]) for name in ("best constant", "best by window")]
         headings += [(name, POLICIES[name]) for name in self.shown]
@@ -93,6 +96,7 @@ class Chapter:
                 Cell(case["case"]),
                 Cell(f"{number(case['mtbf_hours'])} → {number(case['mtbf_hours_rest'])} h", case["mtbf_hours"]),
                 Cell(f"({shape:.2f})" if case["constant"] else f"{shape:.2f}", shape),
+                Cell(f"{case['weibull_shape_after_an_hour']:.2f}", case["weibull_shape_after_an_hour"]),
                 Cell(percent(of), of),
                 *(Cell(f"{case[key]:.3f}", case[key]) for key in ("bound_by_age", "hindsight", "hindsight_by_window")),
                 *(Cell(ratio(r), r.value, mark_on(r, scale)) for r in (found[i, name] for name in self.shown)),

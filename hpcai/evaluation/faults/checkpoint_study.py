@@ -95,6 +95,7 @@ def _described(case: Case) -> dict[str, Any]:
         "mtbf_hours_rest": round(later / 3600, 3),
         "family": hazard.lifetime.family,
         "weibull_shape": [round(x, 3) for x in (hazard.shape, hazard.shape_low, hazard.shape_high)],
+        "weibull_shape_after_an_hour": round(hazard.later_shape, 3),
         "p_constant": round(hazard.p_constant, 5),
         "constant": hazard.constant,
         "bound_by_age": round(hazard.bound, 4),
@@ -121,10 +122,7 @@ def _compared(config: CheckpointConfig, case: Case, policies: dict[str, Checkpoi
     constant = np.stack([played(constant_rule(x), case.rest, config.windows)[:, USEFUL] for x in tried])
     reference = float(wasted[config.baseline].mean())
     return {
-        "policies": {
-            name: _row(found[name], length, compared[i]) | {"by_window": [round(float(x), 6) for x in wasted[name]]}
-            for i, name in enumerate(found)
-        },
+        "policies": {name: _row(found[name], length, compared[i]) for i, name in enumerate(found)},
         "hindsight": round((1 - float(constant.mean(axis=1).max()) / length) / reference, 4),
         "hindsight_by_window": round((1 - float(constant.max(axis=0).mean()) / length) / reference, 4),
     }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpcai.faults.checkpoints.faults import ELSEWHERE, GLOBAL, Faults
 from hpcai.faults.checkpoints.job import DOWN, LOCAL_RESTART, LOCAL_WRITE, RESTART, WRITE, CheckpointedJob
 from hpcai.faults.checkpoints.observation import fresh_observation, note_fault, pass_time
-from hpcai.faults.checkpoints.rule import Rule, interval_by
+from hpcai.faults.checkpoints.rule import LEAST, Rule, interval_by
 from hpcai.jit import jit
 
 Floats = NDArray[np.float64]
@@ -87,49 +87,55 @@ def _recover(
 
 
 @jit
-def play_window(
-    kind: int,
-    numbers: Floats,
+def play_stretch(
+    work: float,
     every: int,
+    since: int,
     costs: Floats,
     faults: Floats,
     effect: Codes,
     k: int,
-    begin: float,
+    now: float,
     end: float,
     seen: Floats,
     row: Floats,
-) -> int:
-    """Play a job from ``begin`` to ``end``, before which fault ``k`` is the next; return the next one after it.
+) -> tuple[float, int, int]:
+    """Play from a decision, for ``work`` s until the next checkpoint, to the next one, at the latest to ``end``.
 
-    ``seen`` is what is seen of faults at ``begin``, and afterwards at ``end``; seconds and numbers are added to
-    ``row``, float64[len(COLUMNS) + 1].
+    Args:
+        work: s of it until the checkpoint.
+        every: so many checkpoints one is global.
+        since: checkpoints since the last global one.
+        costs: of the job (s), float64[5].
+        faults: when they strike (s).
+        effect: what each does to the job.
+        k: the fault that is next.
+        now: when it begins (s).
+        end: when the job is cut (s).
+        seen: what is seen of faults at ``now``, and afterwards at the next decision.
+        row: seconds and numbers are added to it, float64[len(COLUMNS) + 1].
+
+    Returns:
+        When the next decision is, the fault that is next then, and checkpoints since the last global one.
     """
-    now, since = begin, 0  # since: checkpoints since the last global one
-    row[_SINCE_GLOBAL] = 0.0
-    while now < end:
-        work = interval_by(kind, numbers, costs[WRITE], seen)
-        whole = (since + 1) % every == 0
-        write = costs[WRITE] if whole else costs[LOCAL_WRITE]
-        until = min(now + work + write, end)
-        hit = _next_hit(faults, effect, k, until)
-        last = hit + 1 if hit >= 0 else -1 - hit
-        stop = faults[hit] if hit >= 0 else until
-        _see_until(faults, effect, k, last, seen, now, stop)
-        computed = min(stop - now, work)
-        row[CHECKPOINTING] += stop - now - computed
-        k, now = last, stop
-        if hit >= 0:
-            row[LOST] += computed
-            row[FAULTS] += 1
-            now, k = _recover(costs, faults, effect, k, now, end, seen, row)
-            since = 0 if row[_SINCE_GLOBAL] == 0.0 else since
-            continue
-        row[USEFUL] += computed
-        row[CHECKPOINTS] += 1 if computed == work and until < end else 0
-        row[_SINCE_GLOBAL] = 0.0 if whole else row[_SINCE_GLOBAL] + computed
-        since = 0 if whole else since + 1
-    return k
+    whole = (since + 1) % every == 0
+    write = costs[WRITE] if whole else costs[LOCAL_WRITE]
+    until = min(now + work + write, end)
+    hit = _next_hit(faults, effect, k, until)
+    last = hit + 1 if hit >= 0 else -1 - hit
+    stop = faults[hit] if hit >= 0 else until
+    _see_until(faults, effect, k, last, seen, now, stop)
+    computed = min(stop - now, work)
+    row[CHECKPOINTING] += stop - now - computed
+    if hit >= 0:
+        row[LOST] += computed
+        row[FAULTS] += 1
+        now, last = _recover(costs, faults, effect, last, stop, end, seen, row)
+        return now, last, 0 if row[_SINCE_GLOBAL] == 0.0 else since
+    row[USEFUL] += computed
+    row[CHECKPOINTS] += 1 if computed == work and until < end else 0
+    row[_SINCE_GLOBAL] = 0.0 if whole else row[_SINCE_GLOBAL] + computed
+    return stop, last, 0 if whole else since + 1
 
 
 @jit
@@ -151,7 +157,10 @@ def _play(
     if k > 0:
         _see_until(faults, effect, 0, k, seen, faults[0], edges[0])
     for w in range(edges.shape[0] - 1):
-        k = play_window(kind, numbers, every, costs, faults, effect, k, edges[w], edges[w + 1], seen, rows[w])
+        now, end, since = edges[w], edges[w + 1], 0
+        while now < end:
+            work = interval_by(kind, numbers, costs[WRITE], seen)
+            now, k, since = play_stretch(work, every, since, costs, faults, effect, k, now, end, seen, rows[w])
 
 
 def play(rule: Rule, job: CheckpointedJob, faults: Faults, edges: Floats, seen: Floats | None = None) -> Floats:
@@ -174,6 +183,50 @@ def play(rule: Rule, job: CheckpointedJob, faults: Faults, edges: Floats, seen: 
         costs[LOCAL_RESTART] = costs[RESTART]
     _play(rule.kind, rule.numbers, rule.every, costs, faults.time, faults.effect, edges, before, rows)
     return rows[:, : len(COLUMNS)]
+
+
+class JobEpisode:
+    """A job from ``begin`` to ``end`` (s) under faults, with checkpoints at one level, decided from outside.
+
+    ``seen``, float64[OBSERVED], is what is seen of faults at ``now``; ``row``, float64[len(COLUMNS)], where the time
+    has gone so far.
+    """
+
+    def __init__(self, job: CheckpointedJob, faults: Faults, begin: float, end: float) -> None:
+        self.now, self.end, self._faults, self._costs = begin, end, faults, job.costs
+        self._costs[LOCAL_RESTART] = self._costs[RESTART]
+        self.seen = fresh_observation()
+        self._row = np.zeros(len(COLUMNS) + 1)
+        self._next = int(np.searchsorted(faults.time, begin))
+        if self._next:
+            first = float(faults.time[0])
+            _see_until(faults.time, faults.effect, 0, self._next, self.seen, first, begin)
+
+    @property
+    def row(self) -> Floats:
+        """Seconds by kind and numbers so far, by COLUMNS."""
+        return self._row[: len(COLUMNS)].copy()
+
+    def step(self, work: float) -> Floats:
+        """Work for ``work`` s, at least LEAST, then write a checkpoint; return what came to the row until then.
+
+        A fault ends it sooner: the next decision is when the job has restarted.
+        """
+        before, of = self.row, self._faults
+        self.now, self._next, _ = play_stretch(
+            max(work, LEAST),
+            1,
+            0,
+            self._costs,
+            of.time,
+            of.effect,
+            self._next,
+            self.now,
+            self.end,
+            self.seen,
+            self._row,
+        )
+        return self.row - before
 
 
 def waste(rows: Floats) -> Floats:
