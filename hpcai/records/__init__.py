@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpcai.records.failure_writers import write_failures
+    from hpcai.records.failures import FailureLog, read_failures
     from hpcai.records.generators import generate
     from hpcai.records.grid_signal import GridSignal, read_grid_signal
     from hpcai.records.machine import infer_machine, machine_of
@@ -20,6 +22,7 @@ _HOME = {
     "FORMATS": "read",
     "JOB_COLUMNS": "schema",
     "BadRows": "schema",
+    "FailureLog": "failures",
     "GridSignal": "grid_signal",
     "Trace": "schema",
     "Weather": "weather",
@@ -29,11 +32,13 @@ _HOME = {
     "infer_machine": "machine",
     "machine_of": "machine",
     "offered_load": "summary",
+    "read_failures": "failures",
     "read_grid_signal": "grid_signal",
     "read_trace": "read",
     "read_weather": "weather",
     "sample_names": "read",
     "split": "splitting",
+    "write_failures": "failure_writers",
     "write_parquet": "writers",
     "write_swf": "writers",
     "write_trace": "writers",
@@ -43,6 +48,7 @@ __all__ = [
     "FORMATS",
     "JOB_COLUMNS",
     "BadRows",
+    "FailureLog",
     "GridSignal",
     "Trace",
     "Weather",
@@ -52,11 +58,13 @@ __all__ = [
     "infer_machine",
     "machine_of",
     "offered_load",
+    "read_failures",
     "read_grid_signal",
     "read_trace",
     "read_weather",
     "sample_names",
     "split",
+    "write_failures",
     "write_parquet",
     "write_swf",
     "write_trace",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hpcai.errors import InputError
-from hpcai.evaluation.failures.words import about, mean_of
+from hpcai.evaluation.failures.words import near
 from hpcai.evaluation.progress import Progress
 from hpcai.faults.fit_log import GROUPS, GroupFit, fit_log, models
 from hpcai.records.failures import FailureLog
@@ -91,10 +91,10 @@ def parameter_lines(fitted: Sequence[GroupFit]) -> list[str]:
             shape = (
                 "–" if life.family == "exponential" else f"{life.shape:.3f} [{one.shape[0]:.3f}, {one.shape[1]:.3f}]"
             )
-            scale = f"{about(life.scale)} [{about(one.scale[0])}, {about(one.scale[1])}]"
+            scale = f"{near(life.scale, one)} [{near(one.scale[0], one)}, {near(one.scale[1], one)}]"
             second = one.fits[1] if len(one.fits) > 1 else None
             ahead = f"{second.aic - one.best.aic:.1f} ({second.lifetime.family})" if second else "–"
             goodness = f"{found.distance:.3f} ({'–' if np.isnan(found.p_value) else f'{found.p_value:.2f}'})"
-            cells = [group.name, quantity, known, life.family, shape, scale, mean_of(one), ahead, goodness]
+            cells = [group.name, quantity, known, life.family, shape, scale, near(life.mean, one), ahead, goodness]
             lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -224,7 +224,7 @@ class Report:
             "fits": report_tables.fits(self.fitted, by),
             "causes": report_tables.causes(self.summary["by_cause"]),
             "bursts": report_tables.bursts(self.log, self.of),
-            "neighbours": report_tables.near(self.log, self.of, self.seed),
+            "neighbours": report_tables.neighbourhoods(self.log, self.of, self.seed),
             "first": report_tables.first_of_groups(first_failures(self.log, self.of), self.groups),
         }
         return {name: table for name, table in tables.items() if table is not None}

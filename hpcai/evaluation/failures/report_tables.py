@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hpcai.evaluation.failures.words import YEAR, about, mean_of
+from hpcai.evaluation.failures.words import YEAR, about, near
 from hpcai.evaluation.humanise import duration, number, percent
 from hpcai.evaluation.tables import Cell, Row, Table
 from hpcai.faults.dependence import dispersion, neighbours
@@ -74,8 +74,8 @@ def _fit(name: str, one: Fitted) -> list[Cell]:
         Cell(number(censored), censored),
         Cell(life.family),
         Cell(shape, life.shape),
-        Cell(about(life.scale), life.scale),
-        Cell(mean_of(one), life.mean),
+        Cell(near(life.scale, one), life.scale),
+        Cell(near(life.mean, one), life.mean),
         Cell(f"{one.goodness.distance:.3f}", one.goodness.distance),
         Cell("–" if np.isnan(p_value) else f"{p_value:.2f}", p_value),
     ]
@@ -103,7 +103,7 @@ def bursts(log: FailureLog, of: Outages) -> Table:
     )
 
 
-def near(log: FailureLog, of: Outages, seed: int) -> Table | None:
+def neighbourhoods(log: FailureLog, of: Outages, seed: int) -> Table | None:
     """Return whether nodes of one switch or rack fail together; None if the log knows neither."""
     rows = []
     for group in ("switch", "rack"):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 YEAR: Final = 365.25 * 86400.0
 BEYOND: Final = 1000.0
-"""Times the longest duration in the log beyond which a fitted mean is no figure any more."""
+"""Times the longest duration in the log beyond which a fitted one is no figure any more."""
 
 
 def about(seconds: float) -> str:
@@ -26,7 +26,6 @@ def about(seconds: float) -> str:
     return f"{seconds:.3g}\u00a0s"
 
 
-def mean_of(one: Fitted) -> str:
-    """Return the mean of the best fit; "beyond the log" if its tail has it nowhere near what was watched."""
-    mean = one.best.lifetime.mean
-    return about(mean) if mean < BEYOND * one.data.value.max() else "beyond the log"
+def near(seconds: float, one: Fitted) -> str:
+    """Return a time of a fit; "beyond the log" if the fit's tail has it nowhere near what was watched."""
+    return "beyond the log" if seconds > BEYOND * one.data.value.max() else about(seconds)

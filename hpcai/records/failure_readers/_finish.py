@@ -53,12 +53,7 @@ def finish(
         dated: whether times are Unix seconds; then they are counted from the start of observation.
         notes: what else the reader has to say.
     """
-    start = np.asarray(events["start"], dtype=np.float64)
-    end = np.asarray(events.get("end", np.full(len(start), np.nan)), dtype=np.float64)
-    table = {"component": ["unknown"] * len(start), "cause": [""] * len(start), "severity": ["fatal"] * len(start)}
-    frame = pd.DataFrame(
-        {"start": start, "end": end} | {name: strings(events.get(name, table.get(name))) for name in ("node", *table)}
-    )[[column.name for column in EVENT_COLUMNS]]
+    frame = _frame(events)
     frame = frame.loc[_good_rows(frame, lines, bad, problems or {})]
     if frame.empty and not (nodes and len(nodes["node"])):
         why = f" ({bad.total} rows left out: {next(iter(bad.count))})" if bad.total else ""
@@ -79,6 +74,14 @@ def finish(
         dropped=bad,
         notes=notes or [],
     )
+
+
+def _frame(events: Mapping[str, Any]) -> pd.DataFrame:
+    start = np.asarray(events["start"], dtype=np.float64)
+    end = np.asarray(events.get("end", np.full(len(start), np.nan)), dtype=np.float64)
+    unknown = {"component": ["unknown"] * len(start), "cause": [""] * len(start), "severity": ["fatal"] * len(start)}
+    texts = {name: strings(events.get(name, unknown.get(name))) for name in ("node", *unknown)}
+    return pd.DataFrame({"start": start, "end": end} | texts)[[column.name for column in EVENT_COLUMNS]]
 
 
 def _good_rows(
