@@ -9,13 +9,13 @@ load of the fullest device.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint
-from scipy.optimize import milp as solve
+from scipy.optimize import LinearConstraint
 from scipy.sparse import coo_array, csr_array
 
 from hpcai.device_placement.graph import Floats, Ints
 from hpcai.device_placement.max_load import Instance, loads
 from hpcai.device_placement.optimum import Optimum
+from hpcai.device_placement.solver import solve
 
 Entry = tuple[Ints, Ints, Floats]  # rows, columns, values
 
@@ -23,13 +23,8 @@ Entry = tuple[Ints, Ints, Floats]  # rows, columns, values
 def best_split(instance: Instance, *, contiguous: bool = False, seconds: float = 60.0) -> Optimum | None:
     """Return the split found within ``seconds``, its load and a lower bound of all loads; None if none was found."""
     program = _Program(instance, contiguous)
-    found = solve(
-        program.objective,
-        constraints=[LinearConstraint(program.least(), program.bound, np.inf), LinearConstraint(program.once(), 1, 1)],
-        bounds=Bounds(np.zeros(program.size), program.upper),
-        integrality=program.integral,
-        options={"time_limit": seconds},
-    )
+    rows = [LinearConstraint(program.least(), program.bound, np.inf), LinearConstraint(program.once(), 1, 1)]
+    found = solve(program.objective, rows, program.upper, program.integral, seconds)
     if found.x is None:
         return None
     chosen = found.x[: program.places].reshape(-1, program.d).argmax(axis=1)[instance.colour]
@@ -50,7 +45,7 @@ class _Program:
         self.load = self.reach + n * self.d * contiguous
         self.size = self.load + 1
         self.objective = np.eye(1, self.size, self.load)[0]
-        self.integral = (np.arange(self.size) < self.places).astype(int)
+        self.integral = (np.arange(self.size) < self.places).astype(np.float64)
         self.upper = np.ones(self.size)
         can = np.ones((colours, self.d))
         can[instance.colour[np.isinf(instance.accelerator)], : self.k] = 0.0

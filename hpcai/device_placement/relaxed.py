@@ -14,13 +14,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint
-from scipy.optimize import milp as solve
+from scipy.optimize import LinearConstraint
 from scipy.sparse import coo_array
 
 from hpcai.device_placement.graph import Floats, OperatorGraph
 from hpcai.device_placement.optimum import Optimum
 from hpcai.device_placement.simulator import StepSimulator
+from hpcai.device_placement.solver import solve
 from hpcai.device_placement.work import by_unit, units
 
 Row = tuple[dict[int, float], float]  # coefficients by variable, and the least that their sum may be
@@ -31,13 +31,7 @@ def milp(
 ) -> Optimum | None:
     """Return the best placement by the program, or the best found within ``seconds``; None if none was."""
     program = Program(graph, simulator, ordered)
-    found = solve(
-        program.objective,
-        constraints=program.constraints(),
-        bounds=Bounds(np.zeros(program.size), program.upper),
-        integrality=program.integral,
-        options={"time_limit": seconds},
-    )
+    found = solve(program.objective, program.constraints(), program.upper, program.integral, seconds)
     if found.x is None:
         return None
     chosen = found.x[: program.first_start].reshape(program.d, program.u).argmax(axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpcai.device_placement import zoo
-from hpcai.device_placement.devices import alike
+from hpcai.device_placement.devices import alike, pairwise
 from hpcai.device_placement.methods import chunks, etf, expert, heft, min_cut, pipedream, sct, single
 from hpcai.device_placement.methods.list_schedule import Tasks, tasks_of
 from hpcai.device_placement.methods.problem import DEFAULTS, Options, Problem
@@ -36,6 +36,7 @@ def published():
         unit=np.arange(10),
         memory=np.zeros(10),
         allowed=np.ones((3, 10), bool),
+        preferred=np.ones(3, bool),
         room=np.full(3, np.inf),
     )
 
@@ -77,6 +78,12 @@ def test_etf_fills_a_device_only_as_far_as_memory_goes():
     graph = graph_of([1, 1, 1], [(0, 1), (1, 2)], output=0, weights=[4, 4, 4])
     found = etf.schedule(tasks_of(problem_of(graph, two(memory=8.0), weight_copies=1)))
     assert found.device.tolist() == [0, 0, 1]
+
+
+def test_etf_takes_the_host_only_for_what_accelerators_cannot_hold():
+    graph = graph_of([[1, 1, 1], [9, 9, 9]], [], output=0, weights=[4, 4, 4], kinds=("V100", "CPU"))
+    devices = pairwise(["V100", "CPU"], np.array([8.0, 99.0]), np.ones((2, 2)))
+    assert sorted(etf.place(graph, devices, Options(weight_copies=1))) == [0, 0, 1]
 
 
 def test_sct_keeps_the_device_for_the_favourite_child():

@@ -1,1 +1,1 @@
-"""Methods that place operators without having learned to: rules, partitioning, list scheduling, search."""
+"""Methods that place operators: rules, partitioning, list scheduling, search, and a network that has learned to."""

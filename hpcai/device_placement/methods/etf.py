@@ -1,7 +1,8 @@
 """m-ETF: of all ready tasks and devices with memory left, the pair that can start first; ties by upward rank.
 
 Source: Jeon et al., Baechi: Fast Device Placement of Machine Learning Graphs, SoCC 2020, after Hwang et al., Scheduling
-Precedence Graphs in Systems with Interprocessor Communication Times, SIAM J. Computing 18 (1989).
+Precedence Graphs in Systems with Interprocessor Communication Times, SIAM J. Computing 18 (1989). It looks at starts
+alone, as if devices were equally quick, so accelerators come first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hpcai.device_placement.methods.problem import DEFAULTS, Options, Problem
 def place(graph: OperatorGraph, devices: Devices, options: Options = DEFAULTS) -> Ints:
     """Return a placement (n,)."""
     problem = Problem(graph, devices, options)
-    return fitted(problem, problem.of_units(schedule(tasks_of(problem)).device))
+    return fitted(problem, problem.of_units(schedule(tasks_of(problem, alike=True)).device))
 
 
 def schedule(tasks: Tasks, favourite: Ints | None = None, held: Floats | None = None) -> Schedule:

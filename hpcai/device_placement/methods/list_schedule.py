@@ -10,10 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.device_placement.graph import Floats, Ints, OperatorGraph
 from hpcai.device_placement.methods.problem import Problem
 from hpcai.device_placement.priorities import longest_to_end
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Tasks:
     bandwidth: Floats  # (d, d) bytes/s
     unit: Ints  # (n,)
     memory: Floats  # (u,) bytes
-    allowed: Floats  # (d, u) where all of a unit can run
+    allowed: Bools  # (d, u) where all of a unit can run
+    preferred: Bools  # (d,) devices that are taken while one of them has memory left
     room: Floats  # (d,) bytes of the devices
 
     @property
@@ -53,9 +57,13 @@ class Tasks:
         return longest_to_end(self.graph, self.mean_seconds, self.mean_transfer)
 
 
-def tasks_of(problem: Problem) -> Tasks:
-    """Return the operators of a problem as tasks."""
+def tasks_of(problem: Problem, *, alike: bool = False) -> Tasks:
+    """Return the operators of a problem as tasks; ``alike``: for a method that takes all devices to be equally quick.
+
+    That prefers accelerators.
+    """
     devices, work = problem.devices, problem.work
+    preferred = np.isin(np.arange(len(devices)), problem.accelerators) if alike else np.ones(len(devices), bool)
     return Tasks(
         graph=problem.graph,
         seconds=work.seconds,
@@ -65,6 +73,7 @@ def tasks_of(problem: Problem) -> Tasks:
         unit=work.unit,
         memory=problem.memory,
         allowed=problem.allowed,
+        preferred=preferred,
         room=devices.memory,
     )
 
@@ -97,9 +106,11 @@ class Schedule:
         unit = self.tasks.unit[task]
         if self._home[unit] >= 0:
             return self._home[unit : unit + 1]
-        allowed = self.tasks.allowed[:, unit].astype(bool)
-        fitting = np.flatnonzero(allowed & (self.room >= self.tasks.memory[unit]))
-        return fitting if len(fitting) else np.array([np.where(allowed, self.room, -np.inf).argmax()])
+        allowed = self.tasks.allowed[:, unit]
+        fitting = allowed & (self.room >= self.tasks.memory[unit])
+        if (fitting & self.tasks.preferred).any():
+            fitting &= self.tasks.preferred
+        return np.flatnonzero(fitting) if fitting.any() else np.array([np.where(allowed, self.room, -np.inf).argmax()])
 
     def put(self, task: int, device: int, start: float) -> None:
         """Place a task."""

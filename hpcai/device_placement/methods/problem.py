@@ -25,6 +25,7 @@ class Options:
     seed: int = 0
     evaluations: int = 20_000  # placements that a search times at most
     seconds: float = float("inf")  # that a search takes at most
+    network: str | None = None  # a file, for methods that ask a network; None: the one that ships
 
 
 DEFAULTS: Final = Options()

@@ -45,6 +45,11 @@ METHODS: Final = {
     "cross-entropy": Method("cross_entropy", True, "chances shifted to the best draws; Rubinstein 1999"),
     "annealing": Method("annealing", True, "simulated annealing; Kirkpatrick et al. 1983"),
     "local-search": Method("local_search", True, "iterated local search; Lourenco et al. 2003"),
+    "halving": Method("halving", True, "annealing of many beginnings by list scheduling, halved"),
+    "reinforce": Method("reinforce", True, "a policy over groups of this graph alone; after Mirhoseini et al. 2017"),
+    "zero-shot": Method("zero_shot", True, "the best of 100 placements that a network draws, which learned elsewhere"),
+    "policy": Method("policy", True, "draws from the network, and what is learned of this graph on the way"),
+    "learned": Method("learned", True, "halving from what the network proposes"),
 }
 
 

@@ -31,7 +31,7 @@ HALF: Final = 0.5
 def place(graph: OperatorGraph, devices: Devices, options: Options = DEFAULTS) -> Ints:
     """Return a placement (n,)."""
     problem = Problem(graph, devices, options)
-    tasks = tasks_of(problem)
+    tasks = tasks_of(problem, alike=True)
     return fitted(problem, problem.of_units(schedule(tasks, *favourites(tasks)).device))
 
 

@@ -1,0 +1,25 @@
+"""What the network chooses, unit by unit, or the best of a few placements that it draws; nothing is learned."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hpcai.device_placement.devices import Devices
+from hpcai.device_placement.graph import Ints, OperatorGraph
+from hpcai.device_placement.learned.field import Quest
+from hpcai.device_placement.learned.network import known_network
+from hpcai.device_placement.learned.proposing import Proposer
+from hpcai.device_placement.methods.problem import Options
+from hpcai.device_placement.methods.searching import Curve
+
+DRAWN: Final = 100  # placements, with the choice
+
+
+def search(graph: OperatorGraph, devices: Devices, options: Options) -> tuple[Ints, Curve]:
+    """Return the best placement (n,) of DRAWN, and how they came."""
+    quest = Quest(graph, devices, options)
+    proposer = Proposer(quest.units, known_network(options.network).decoder(quest.units), options.seed)
+    quest.judge(quest.units.operators_placed(proposer.best_guess()))
+    for places in proposer.propose(min(DRAWN, options.evaluations) - 1)[0]:
+        quest.judge(quest.units.operators_placed(places))
+    return quest.end()
