@@ -128,11 +128,21 @@ class Chapter:
         """The figures by name."""
         return {"timeline": self._timeline()}
 
+    @cached_property
+    def panels(self) -> list[str]:
+        """The panels that have something to show."""
+        return [name for name in PANELS if any(_has(run, name) for run in self.runs.values())]
+
+    @property
+    def height(self) -> int:
+        """Of the timelines, in pixels."""
+        return 130 * len(self.panels) + 60
+
     def _timeline(self) -> Figure:
         """Return all timelines above each other over one axis of time."""
         first = next(iter(self.runs.values()))
         unit, seconds = time_unit(first.prepared.setting.duration)
-        panels = [name for name in PANELS if any(_has(run, name) for run in self.runs.values())]
+        panels = self.panels
         data: list[dict[str, Any]] = []
         for i, (name, run) in enumerate(self.runs.items()):
             x = figures.packed(run.timeline["time"].to_numpy() / seconds)
@@ -206,7 +216,6 @@ def _layout(panels: list[str], title: str) -> dict[str, Any]:
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": title}, "anchor": last},
         "hovermode": "x",
-        "height": 130 * len(panels) + 60,
     }
     for i, panel in enumerate(panels):
         domain = [float(edges[i + 1]) + 0.012, float(edges[i]) - 0.012]
