@@ -28,4 +28,5 @@ def about(seconds: float) -> str:
 
 def near(seconds: float, one: Fitted) -> str:
     """Return a time of a fit; "beyond the log" if the fit's tail has it nowhere near what was watched."""
-    return "beyond the log" if seconds > BEYOND * one.data.value.max() else about(seconds)
+    trusted = one.best.lifetime.family == "exponential"  # that of few failures among many nodes, which was watched
+    return about(seconds) if trusted or seconds <= BEYOND * one.data.value.max() else "beyond the log"
