@@ -11,10 +11,10 @@ import yaml
 from hpcai.evaluation import figures
 from hpcai.evaluation.faults.checkpoint_config import POLICIES, CheckpointConfig
 from hpcai.evaluation.figures import Figure
-from hpcai.evaluation.humanise import duration, number, percent, ratio
+from hpcai.evaluation.humanise import duration, number, percent
 from hpcai.evaluation.page import render_page
 from hpcai.evaluation.statistics import Ratio
-from hpcai.evaluation.tables import Cell, Row, Table, log_scale, mark_on
+from hpcai.evaluation.tables import Cell, Row, Table
 
 KINDS: Final = ("checkpointing", "lost", "restarting", "downtime")
 DEFINITIONS: Final = {
@@ -80,8 +80,6 @@ class Chapter:
     @property
     def table(self) -> Table:
         """The ratios of all policies by case."""
-        found = {(i, name): _ratio(c["policies"][name]) for i, c in enumerate(self.cases) for name in self.shown}
-        scale = log_scale(list(found.values()))
         baseline = self.config.baseline
         headings = [("case", ""), ("MTBF", DEFINITIONS["MTBF"]), ("shape", DEFINITIONS["shape"])]
         headings.append(("later", DEFINITIONS["later"]))
@@ -89,7 +87,7 @@ class Chapter:
         headings += [(name, DEFINITIONS[name]) for name in ("best constant", "best by window")]
         headings += [(name, POLICIES[name]) for name in self.shown]
         rows = []
-        for i, case in enumerate(self.cases):
+        for case in self.cases:
             shape = case["weibull_shape"][0]
             of = case["policies"][baseline]["waste"]
             cells = [
@@ -99,7 +97,7 @@ class Chapter:
                 Cell(f"{case['weibull_shape_after_an_hour']:.2f}", case["weibull_shape_after_an_hour"]),
                 Cell(percent(of), of),
                 *(Cell(f"{case[key]:.3f}", case[key]) for key in ("bound_by_age", "hindsight", "hindsight_by_window")),
-                *(Cell(ratio(r), r.value, mark_on(r, scale)) for r in (found[i, name] for name in self.shown)),
+                *(Cell(f"{r.value:.3f}{'*' if r.clear else ''}", r.value) for r in _ratios_of(case, self.shown)),
             ]
             rows.append(Row(cells))
         return Table("ratios", headings, rows)
@@ -120,9 +118,9 @@ class Chapter:
                     "type": "scatter",
                     "mode": "markers",
                     "name": name,
-                    "y": names,
-                    "x": [row["ratio"] for row in rows],
-                    "error_x": {
+                    "x": names,
+                    "y": [row["ratio"] for row in rows],
+                    "error_y": {
                         "type": "data",
                         "symmetric": False,
                         "array": [row["high"] - row["ratio"] for row in rows],
@@ -135,9 +133,8 @@ class Chapter:
                 }
             )
         layout = {
-            "xaxis": {"title": {"text": f"waste relative to {self.config.baseline}"}},
-            "yaxis": {"autorange": "reversed", "automargin": True},
-            "height": 160 + 22 * len(names),
+            "xaxis": {"automargin": True, "tickangle": -60, "type": "category"},
+            "yaxis": {"title": {"text": f"waste relative to {self.config.baseline}"}},
         }
         return {"data": data, "layout": layout}
 
@@ -162,5 +159,6 @@ class Chapter:
         return {"data": data, "layout": {"barmode": "stack", "xaxis": axis, "yaxis": {"automargin": True}}}
 
 
-def _ratio(row: dict[str, Any]) -> Ratio:
-    return Ratio(row["ratio"], row["low"], row["high"])
+def _ratios_of(case: dict[str, Any], names: list[str]) -> list[Ratio]:
+    rows = [case["policies"][name] for name in names]
+    return [Ratio(row["ratio"], row["low"], row["high"]) for row in rows]

@@ -54,10 +54,11 @@ class Chapter:
     @property
     def answer(self) -> str:
         """What came out, in a sentence."""
-        best, baseline = self.order[0], self.config.baseline
-        if best == baseline:
-            return f"None has more goodput than {baseline}."
-        return f"{best} has {ratio(self.ratio_of(best, 'goodput'))} the goodput of {baseline}."
+        baseline = self.config.baseline
+        better = [name for name in self.order if self.ratio_of(name, "goodput").low > 1]
+        if not better:
+            return f"No policy has clearly more goodput than {baseline}."
+        return f"{better[0]} has {ratio(self.ratio_of(better[0], 'goodput'))} the goodput of {baseline}."
 
     def ratio_of(self, name: str, key: str) -> Ratio:
         """Return a policy's metric relative to the baseline's."""
@@ -107,9 +108,10 @@ class Chapter:
         """Return the mean time to interruption by the nodes of a job."""
         of = self.rows[self.config.baseline]["mtti_hours_by_size"]
         known = {name: hours for name, hours in of.items() if hours is not None}
-        data = [{"type": "bar", "x": [f"{name} nodes" for name in known], "y": list(known.values())}]
+        data = [{"type": "bar", "x": list(known), "y": list(known.values())}]
         axis = {"title": {"text": "h"}, "type": "log"}
-        return {"data": data, "layout": {"yaxis": axis}}
+        nodes = {"title": {"text": "nodes of a job"}, "type": "category"}
+        return {"data": data, "layout": {"xaxis": nodes, "yaxis": axis}}
 
 
 def _time(seconds: float | None) -> Cell:

@@ -17,7 +17,7 @@ from hpcai.evaluation.faults.checkpoint_cases import clairvoyant, read_cases
 from hpcai.evaluation.faults.checkpoint_config import POLICIES, CheckpointConfig, load_checkpoint_config
 from hpcai.evaluation.faults.checkpoint_policies import learned_memories, policy_of
 from hpcai.evaluation.faults.cluster_config import CLUSTER_POLICIES, ClusterFaultsConfig
-from hpcai.evaluation.faults.cluster_inputs import outages_of, policies_of, read_source
+from hpcai.evaluation.faults.cluster_inputs import cluster, jobs_of, outages_of, policies_of, read_source
 from hpcai.evaluation.faults.drain_config import DrainConfig
 from hpcai.evaluation.faults.drain_study import evaluate_drains, read_machines
 from hpcai.faults.checkpoints.faults import Faults
@@ -194,6 +194,25 @@ def test_a_log_is_replayed_after_what_was_learned_from(logs: tuple[Path, Path]) 
         assert falls == outages_of(config, source, seed=3) != outages_of(config, source, seed=4)
         assert all(0 <= fall.time < 5 * DAY and 0 <= fall.nodes[0] < 8 for fall in falls)
     assert policies[0] == policies[1]
+
+
+def test_a_fitted_model_and_a_log_of_jobs_are_taken(tmp_path: Path, swf: Path) -> None:
+    one = ClassModel(nodes=1, failures=1, mtbf=DAY, uptime=Lifetime("exponential", DAY))
+    FittedFailures(name="made", classes={"a": one, "b": one}).save(tmp_path / "model.yaml")
+    faults = {"model": str(tmp_path / "model.yaml"), "node_class": "a", "repair_if_unknown": 600.0}
+    config = ClusterFaultsConfig.model_validate(
+        cluster_config(faults=faults, domains=[], trace=str(swf), node_processors=4, longer=1.0)
+    )
+    source, sha256 = read_source(config)
+    assert list(sha256) == [str(tmp_path / "model.yaml")]
+    falls = outages_of(config, source, seed=0)
+    assert len(falls) == pytest.approx(8 * 5, rel=0.5)
+    assert {fall.repair for fall in falls} == {600.0}
+    jobs = jobs_of(config, cluster(config), seed=0)
+    assert jobs["nodes"].max() == 4  # jobs of all 32 processors need 8 nodes, of which one is spare: they are left out
+    assert jobs["submit"].min() == 0
+    with pytest.raises(InputError, match="node_class: expected one of a, b, not given"):
+        outages_of(config.model_copy(update={"faults": config.faults.model_copy(update={"node_class": ""})}), source, 0)
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, logs: tuple[Path, Path]) -> None:
