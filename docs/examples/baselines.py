@@ -9,28 +9,30 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 
 
-def own_action(env: Any, rng: np.random.Generator) -> Any:
+def own_action(env: Any) -> Any:
     """Return what the rules would do: the first possible action, else the middle of each range."""
     if hasattr(env, "own_action"):
         return env.own_action()
-    return int(env.action_masks().argmax()) if hasattr(env, "action_masks") else np.zeros(env.action_space.shape)
+    if hasattr(env, "action_masks"):
+        return int(env.action_masks().argmax())
+    return spaces.unflatten(env.action_space, np.zeros(spaces.flatdim(env.action_space), np.float32))
 
 
-def chance(env: Any, rng: np.random.Generator) -> Any:
+def chance(env: Any) -> Any:
     """Return any possible action."""
-    masked = hasattr(env, "action_masks")
-    return rng.choice(np.flatnonzero(env.action_masks())) if masked else env.action_space.sample()
+    return env.action_space.sample(env.action_masks().astype(np.int8) if hasattr(env, "action_masks") else None)
 
 
 def play(env: Any, act: Any, seed: int) -> tuple[float, dict[str, Any]]:
     """Return the sum of rewards of an episode, and its last info."""
-    rng, total, over = np.random.default_rng(seed), 0.0, False
+    total, over = 0.0, False
     env.action_space.seed(seed)
     env.reset(seed=seed)
     while not over:
-        _, reward, terminated, truncated, info = env.step(act(env, rng))
+        _, reward, terminated, truncated, info = env.step(act(env))
         total, over = total + reward, terminated or truncated
     return total, info
 

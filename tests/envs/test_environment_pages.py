@@ -29,13 +29,14 @@ SHEETS = {
     "preemption": {"moves": MOVE_FEATURES, "job": PLAN_FEATURES},
 }
 
-OF_FAULTS_AND_DEVICES = {
+OTHERS = {
     "DevicePlacement-v0": (
         ("unit", "devices"),
         ("hpcai.device_placement.learned.encoder:FEATURES", "hpcai.device_placement.learned.construction:CHOICES"),
     ),
     "Checkpoint-v0": (("",), ("hpcai.faults.checkpoints.features:FEATURES",)),
     "Drain-v0": (("nodes", "machine"), ("hpcai_envs.drain:NODE_FEATURES", "hpcai_envs.drain:MACHINE_FEATURES")),
+    "Operations-v0": (("site", "queue"), ("hpcai_envs.operations:SITE_FEATURES", "hpcai_envs.operations:JOB_FEATURES")),
 }
 
 
@@ -102,11 +103,11 @@ def test_cooling_is_told_and_seen_as_the_tables_say(tmp_path: Path) -> None:
         assert f"({Actions(scheme).size},)" in page("cooling")
 
 
-@pytest.mark.parametrize("name", [name for name in registered() if name in OF_FAULTS_AND_DEVICES])
+@pytest.mark.parametrize("name", [name for name in registered() if name in OTHERS])
 def test_tables_are_as_long_and_wide_as_the_spaces(name: str) -> None:
     env = gymnasium.make(f"hpcai/{name}").unwrapped
     boxes = env.observation_space
-    keys, names = OF_FAULTS_AND_DEVICES[name]
+    keys, names = OTHERS[name]
     for key, columns, rows in zip(keys, names, tables(page_of(name)), strict=True):
         box = boxes[key] if isinstance(boxes, gymnasium.spaces.Dict) else boxes
         assert box.shape[-1] == len(rows)
