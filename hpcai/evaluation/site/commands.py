@@ -52,6 +52,21 @@ def run_command(
         print(f"\nReport: {site.out}/report.html\nResults: {site.out}/results.json")
 
 
+@twin_app.command("watch")
+def watch_command(
+    config: Annotated[str, typer.Argument(metavar="SITE.yaml", help="Jobs, machine, faults, power, cooling.")],
+    speed: Annotated[float, typer.Option(min=0, help="Simulated seconds a second; 0: as fast as it goes.")] = 0.0,
+    days: Days = None,
+    seed: Seed = None,
+) -> None:
+    """Watch a site in the terminal while it runs: queue, GPUs, power, temperatures, faults."""
+    from hpcai.evaluation.site.config import load_site_config
+    from hpcai.evaluation.site.watch import Watcher
+
+    given = {key: value for key, value in (("days", days), ("seed", seed)) if value is not None}
+    Watcher(load_site_config(config, given), speed).run()
+
+
 def table(results: dict[str, Any]) -> list[str]:
     """Return the metrics as lines of Markdown, a column for each site."""
     from hpcai.evaluation.humanise import duration, number, percent
