@@ -31,8 +31,10 @@ def replayed(
 ) -> list[Outage]:
     """Return the outages of a log from ``begin`` (s) for ``duration`` s, whose node ``chosen[i]`` stands for node i.
 
-    A repair of unknown length takes ``repair_if_unknown`` s. Raises InputError if the log has no failure.
+    A repair of unknown length takes ``repair_if_unknown`` s. Only fatal failures count; a log may have none.
     """
+    if not (log.events["severity"] == "fatal").any():
+        return []
     of = outages(log)
     place = np.full(len(log.nodes), -1)
     place[chosen] = np.arange(len(chosen))

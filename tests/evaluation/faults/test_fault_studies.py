@@ -151,7 +151,7 @@ def test_drains_are_chosen_in_the_training_part(tmp_path: Path, logs: tuple[Path
 def cluster_config(**others: object) -> dict[str, object]:
     return {
         "nodes": 8,
-        "duration": 5 * DAY,
+        "duration": 3 * DAY,
         "longer": 6.0,
         "faults": {"uptime": {"family": "weibull", "mean": 10 * DAY, "shape": 0.7}, "repair": {"mean": 7200.0}},
         "domains": [{"size": 4, "uptime": {"mean": 20 * DAY}, "repair": {"mean": 3600.0}}],
@@ -192,7 +192,7 @@ def test_a_log_is_replayed_after_what_was_learned_from(logs: tuple[Path, Path]) 
         policies.append(policies_of(config, source))
         falls = outages_of(config, source, seed=3)
         assert falls == outages_of(config, source, seed=3) != outages_of(config, source, seed=4)
-        assert all(0 <= fall.time < 5 * DAY and 0 <= fall.nodes[0] < 8 for fall in falls)
+        assert all(0 <= fall.time < 3 * DAY and 0 <= fall.nodes[0] < 8 for fall in falls)
     assert policies[0] == policies[1]
 
 
@@ -206,7 +206,7 @@ def test_a_fitted_model_and_a_log_of_jobs_are_taken(tmp_path: Path, swf: Path) -
     source, sha256 = read_source(config)
     assert list(sha256) == [str(tmp_path / "model.yaml")]
     falls = outages_of(config, source, seed=0)
-    assert len(falls) == pytest.approx(8 * 5, rel=0.5)
+    assert len(falls) == pytest.approx(8 * 3, rel=0.5)
     assert {fall.repair for fall in falls} == {600.0}
     jobs = jobs_of(config, cluster(config), seed=0)
     assert jobs["nodes"].max() == 4  # jobs of all 32 processors need 8 nodes, of which one is spare: they are left out

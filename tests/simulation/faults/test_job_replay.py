@@ -41,7 +41,7 @@ def test_waste_at_a_constant_rate_is_the_exact_form(form: Form, write: float, re
 def test_waste_is_the_first_order_form_where_faults_are_rare(form: Form) -> None:
     job = CheckpointedJob(2.0, 3.0, 4.0)
     rule = ConstantRate(1e6, form).rule(job)
-    found, error = measured(rule, job, poisson(1e6, 20_000))
+    found, error = measured(rule, job, poisson(1e6, 8_000))
     assert found == pytest.approx(float(first_order_waste(rule.numbers[0], 2.0, 1e6, 3.0, 4.0)), abs=4 * error)
 
 
