@@ -112,9 +112,9 @@ def test_what_is_otherwise_is_merged_key_by_key(site_file):
 
 def test_more_nodes_have_the_same_jobs():
     few = site_config({"jobs": {"generator": "reference-site", "per_day": 400}, "days": 1}, "few")
-    more = few.model_copy(update={"nodes": {"v100": 72}})
+    more = few.model_copy(update={"nodes": {"v100": 80}})
     first, second = prepare(few), prepare(more)
-    assert second.setting.machine.total_nodes == 128 + 72
+    assert second.setting.machine.total_nodes == 128 + 80
     pd.testing.assert_frame_equal(first.jobs, second.jobs)
 
 
