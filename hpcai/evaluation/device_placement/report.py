@@ -19,6 +19,7 @@ from hpcai.evaluation.page import render_page
 from hpcai.evaluation.tables import Cell, Row, Table
 
 GB: Final = 1e9
+_NEAR: Final = 3.0  # times the highest bar: a device's memory beyond is not drawn
 DEFINITIONS: Final = {
     "step": "Time of one step: forward pass, and in a training backward pass and update of the weights.",
     "over the bound": "Step time over the largest of the lower bounds, which no placement can undercut.",
@@ -178,7 +179,7 @@ class Chapter:
              "hovertemplate": "%{y:.3s} GB"}
             for (name, part), colour in zip(parts.items(), figures.PALETTE, strict=False)
         ]  # fmt: skip
-        limited = np.where(np.isfinite(devices.memory), devices.memory / GB, np.nan)
+        limited = np.where(devices.memory / GB <= _NEAR * peak.max(), devices.memory / GB, np.nan)
         data.append(
             {
                 "type": "scatter",
