@@ -146,7 +146,6 @@ def outages_of(source: FaultSource | None, nodes: int, duration: float, seed: in
     """Return the faults of a cluster of ``nodes`` nodes in order of time. Raises InputError if they cannot be had."""
     if source is None:
         return []
-    rng = np.random.default_rng([seed, 1])  # not the stream of anything else
     everyone = np.arange(nodes)
     if source.model is not None:
         model = FittedFailures.load(source.model)
@@ -155,7 +154,7 @@ def outages_of(source: FaultSource | None, nodes: int, duration: float, seed: in
         return replayed(model.sample(names, duration, seed=seed), everyone, 0.0, duration)
     if source.log is not None:
         log = read_failures(source.log)
-        chosen = rng.permutation(len(log.nodes))[:nodes]
+        chosen = np.random.default_rng([seed, 1]).permutation(len(log.nodes))[:nodes]
         return replayed(log, chosen, log.observed[0] + source.begin_days * DAY, duration)
     domains = [
         Domain(
@@ -166,4 +165,6 @@ def outages_of(source: FaultSource | None, nodes: int, duration: float, seed: in
         )
         for name, falls in source.domains.items()
     ]
-    return merged([domain.draw(nodes, duration, rng) for domain in domains])
+    # A stream for each, so that where there are more nodes the others fail as they would without them.
+    streams = [np.random.default_rng([seed, 1, i]) for i in range(len(domains))]
+    return merged([domain.draw(nodes, duration, rng) for domain, rng in zip(domains, streams, strict=True)])

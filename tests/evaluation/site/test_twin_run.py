@@ -139,6 +139,13 @@ def test_faults_are_as_often_as_they_are_said_to_be():
     assert {len(outage.nodes) for outage in switches} == {16, 8}
 
 
+def test_more_nodes_leave_the_faults_of_the_others_alone():
+    source = FaultSource(domains={"node": Falls(mtbf_days=10), "switch": Falls(mtbf_days=20, size=16)})
+    few, more = (outages_of(source, nodes, 30 * DAY, 0) for nodes in (64, 80))
+    assert few == [outage for outage in more if max(outage.nodes) < 64]
+    assert len(few) < len(more)
+
+
 def test_faults_of_a_log():
     log = Path(__file__).parents[4] / "shared/data/failures/lanl_failures_1996-2005.csv.gz"
     if not log.is_file():
