@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -14,6 +12,7 @@ from hpcai.errors import FormatError, InputError
 from hpcai.live.slurm import from_json, from_text
 from hpcai.live.slurm.changes import in_order
 from hpcai.live.slurm.client import Before, How, Job, Poll, SchedulerGoneError, Written
+from hpcai.live.slurm.shell import Shell, answer
 from hpcai.records.readers import _slurm
 
 Form = Literal["json", "text"]
@@ -42,8 +41,7 @@ class CommandLine:
         """
         self._how = how
         self._form = form
-        self._timeout = timeout
-        self._folder = folder
+        self._shell = Shell(timeout, folder)
 
     @property
     def how(self) -> How:
@@ -60,8 +58,8 @@ class CommandLine:
             at=at,
             source=self._form or "text",
             jobs=jobs,
-            nodes=from_text.nodes(self._run("scontrol", "--oneliner", "show", "node")),
-            partitions=from_text.partitions(self._run("scontrol", "--oneliner", "show", "partition")),
+            nodes=from_text.nodes(self._shell.run("scontrol", "--oneliner", "show", "node")),
+            partitions=from_text.partitions(self._shell.run("scontrol", "--oneliner", "show", "partition")),
         )
 
     def write(self, changes: Mapping[str, int]) -> Written:
@@ -83,7 +81,7 @@ class CommandLine:
         return self._tell(lines + [(job, f"update JobId={job} Nice={value}") for job, value in in_order(nice, "nice")])
 
     def _computes_priorities(self) -> bool:
-        config = self._run("scontrol", "show", "config")
+        config = self._shell.run("scontrol", "show", "config")
         return re.search(r"^PriorityType\s*=\s*priority/multifactor", config, re.M) is not None
 
     def _jobs(self) -> tuple[Job, ...]:
@@ -94,33 +92,33 @@ class CommandLine:
                 return found
             self._form = "text"
         squeue = ("squeue", "--noheader", "--all", "--array-unique", f"--Format={from_text.SQUEUE_FORMAT}")
-        jobs = from_text.jobs(self._run(*squeue))
+        jobs = from_text.jobs(self._shell.run(*squeue))
         if any(job.node_names and job.gpus for job in jobs):
-            jobs = from_text.with_indices(jobs, self._run("scontrol", "--details", "--oneliner", "show", "job"))
+            jobs = from_text.with_indices(jobs, self._shell.run("scontrol", "--details", "--oneliner", "show", "job"))
         return jobs
 
     def _json_jobs(self) -> tuple[Job, ...] | None:
         """Return the jobs as squeue lists them in JSON; None if this one has none and that was left open."""
-        done = self._start("squeue", "--json")
+        done = self._shell.start("squeue", "--json")
         if done.returncode and self._form is None and _NO_JSON.search(done.stderr):
             return None
-        reply = _parsed(_answer(done, "squeue --json"), "squeue --json")
+        reply = _parsed(answer(done, "squeue --json"), "squeue --json")
         if errors := from_json.errors(reply):  # it ends as if all were well
             raise SchedulerGoneError(f"squeue --json: {errors[0]}")
         return from_json.jobs(reply, "squeue --json")
 
     def _site_factors(self) -> str:
         """Return what sprio says. Raises InputError where priorities are not computed from factors."""
-        done = self._start("sprio", "--noheader", f"--format={from_text.SPRIO_FORMAT}")
+        done = self._shell.start("sprio", "--noheader", f"--format={from_text.SPRIO_FORMAT}")
         if done.returncode and not self._computes_priorities():
             raise InputError("site factors need priority/multifactor; expected nice or priority to be written")
-        return _answer(done, "sprio")
+        return answer(done, "sprio")
 
     def _tell(self, lines: Sequence[tuple[str, str]]) -> Written:
         """Have one scontrol obey a line for each job; return for which jobs it did."""
         if not lines:
             return Written(())
-        done = self._start("scontrol", said="".join(f"{line}\n" for _, line in lines))
+        done = self._shell.start("scontrol", said="".join(f"{line}\n" for _, line in lines))
         jobs = list(dict.fromkeys(job for job, _ in lines))
         failed, rest = _complaints(done.stderr, frozenset(jobs))
         if silent := [why for why in (*rest, *failed.values()) if _NO_ANSWER.search(why)]:
@@ -128,32 +126,6 @@ class CommandLine:
         if done.returncode and not failed:
             raise SchedulerGoneError(f"scontrol: {rest[0] if rest else f'exit code {done.returncode}'}")
         return Written(tuple(job for job in jobs if job not in failed), {j: failed[j] for j in jobs if j in failed})
-
-    def _run(self, *command: str) -> str:
-        return _answer(self._start(*command), " ".join(command[:4]))
-
-    def _start(self, *command: str, said: str = "") -> subprocess.CompletedProcess[str]:
-        program = os.path.join(self._folder, command[0])
-        # Times are printed as Unix times, and no user's habits change what is printed.
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SPRIO_"))}
-        env |= {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C.UTF-8"}
-        try:
-            return subprocess.run(
-                [program, *command[1:]],
-                input=said, env=env, capture_output=True, timeout=self._timeout, check=False, encoding="utf-8",
-                errors="replace",
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise SchedulerGoneError(f"{command[0]}: no answer in {self._timeout:g} s") from error
-        except OSError as error:
-            raise InputError(f"{program}: cannot be run, expected Slurm's commands: {error.strerror}") from error
-
-
-def _answer(done: subprocess.CompletedProcess[str], command: str) -> str:
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise SchedulerGoneError(f"{command}: {said[-1] if said else f'exit code {done.returncode}'}")
-    return done.stdout
 
 
 def _parsed(text: str, command: str) -> Any:

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hpcai.errors import InputError
 from hpcai.live.slurm.client import Before, How
@@ -66,18 +66,26 @@ class Ledger:
 
     def save(self) -> None:
         """Write the file, for its owner alone. Raises OSError if it cannot be: nothing must be changed then."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.part")
         fields = {"schema": SCHEMA, "how": self.how, "origin": self.origin, "before": self.before}
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(fields, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # else the new name might not survive a power failure
-        finally:
-            os.close(folder)
+        write_privately(self._path, fields)
+
+
+def write_privately(path: Path, fields: Mapping[str, Any]) -> None:
+    """Write JSON in whole or not at all, for its owner alone, so that a power failure cannot take it back.
+
+    Raises OSError if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(fields, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else the new name might not survive a power failure
+    finally:
+        os.close(folder)
