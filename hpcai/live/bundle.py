@@ -4,7 +4,7 @@
 policy.onnx   the policy, as a graph of arithmetic and nothing else; rules need none
 manifest.json what it reads and gives, where it comes from, its limits
 MODEL_CARD.md the same for people
-network.npz   a network's weights for replays; predictor.npz a run-time predictor
+network.npz   a network's weights for replays; predictor.npz a run-time predictor; detector.npz one of failures
 SHA256SUMS    of every other file, as ``sha256sum --check`` reads it
 ============  ==================================================================
 
@@ -39,7 +39,8 @@ MODEL_CARD: Final = "MODEL_CARD.md"
 SUMS: Final = "SHA256SUMS"
 NETWORK: Final = "network.npz"
 PREDICTOR: Final = "predictor.npz"
-KNOWN: Final = {POLICY, MANIFEST, MODEL_CARD, SUMS, NETWORK, PREDICTOR}
+DETECTOR: Final = "detector.npz"
+KNOWN: Final = {POLICY, MANIFEST, MODEL_CARD, SUMS, NETWORK, PREDICTOR, DETECTOR}
 OF_POLICY: Final[Mapping[str, str]] = {"network": NETWORK, "predictor": PREDICTOR}
 """Files of a bundle that its policy names, by the key of the policy."""
 LARGEST: Final = 256 * 2**20

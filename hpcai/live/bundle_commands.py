@@ -39,11 +39,13 @@ def verify_command(
     from hpcai.live.cluster.placement import PlacementPolicy
     from hpcai.live.cluster.preemption import PreemptionPolicy
     from hpcai.live.cooling.policy import CoolingPolicy
+    from hpcai.live.faults.advisor import Advisor
+    from hpcai.live.faults.drainer import Drainer
     from hpcai.live.ranking import BundleRanker, make_session
 
     served = {
         "scheduling": BundleRanker, "placement": PlacementPolicy, "preemption": PreemptionPolicy,
-        "cooling": CoolingPolicy,
+        "cooling": CoolingPolicy, "checkpointing": Advisor, "detection": Drainer, "draining": Drainer,
     }  # fmt: skip
     bundle = read_bundle(path, digest)
     served.get(bundle.manifest.domain, make_session)(bundle)
@@ -57,6 +59,9 @@ def print_bundle(bundle: Bundle) -> None:
     print(f"{bundle.where}: {manifest.name}, {kind} of the domain {manifest.domain}")
     print(f"digest    {bundle.digest}")
     print(f"written   {manifest.created} by hpcai {manifest.hpcai}, opset {manifest.opset}")
+    if manifest.kind == "rules":
+        given = {name: value for name, value in manifest.policy.items() if value is not None}
+        print(f"rule      {', '.join(f'{name} {value}' for name, value in given.items())}")
     for source in manifest.training:
         jobs = "" if source.jobs is None else f", {source.jobs:,} jobs"
         print(f"learned   {source.name}, {source.part} part{jobs}")

@@ -14,7 +14,9 @@ SCHEMA: Final = "hpcai bundle 1"
 OPSET: Final = 18
 """Version of the operators in every policy.onnx."""
 
-Domain = Literal["scheduling", "cooling", "checkpointing", "detection", "placement", "preemption"]
+Domain = Literal["scheduling", "cooling", "checkpointing", "detection", "draining", "placement", "preemption"]
+WITH_RULES: Final = ("cooling", "checkpointing", "detection", "draining")
+"""Domains whose bundles may have no graph."""
 
 
 class _Part(BaseModel):
@@ -112,7 +114,7 @@ class Manifest(_Part):
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     policy: dict[str, Any]  # scheduling: as hpcai.scheduling.policy.Policy, its files by their names in the bundle;
-    # cooling: as hpcai.live.cooling.policy.Parameters
+    # cooling: as hpcai.live.cooling.policy.Parameters; checkpointing, detection, draining: as hpcai.live.faults says
     network: dict[str, Any] | None = None  # how a network is asked: NetworkMeta of scheduling, PolicyMeta of cooling
     origin: float | None = None  # Unix time of second 0 where the policy learned; None if the log does not say
     training: tuple[Source, ...] = ()
@@ -124,7 +126,7 @@ class Manifest(_Part):
     checked: dict[str, float | int | str] = Field(default_factory=dict)  # what the export compared
 
     @model_validator(mode="after")
-    def _only_cooling_has_rules(self) -> Self:
-        if self.kind == "rules" and self.domain != "cooling":
+    def _has_a_graph_unless_it_may_lack_one(self) -> Self:
+        if self.kind == "rules" and self.domain not in WITH_RULES:
             raise ValueError(f"expected formula or network in the domain {self.domain}, found 'rules'")
         return self

@@ -13,15 +13,16 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class DrainRule:
-    """Drains a node whose risk is ``threshold`` or more for ``hold`` s; at most a share ``most`` of the nodes."""
+    """Drains a node of risk ``threshold`` or more for ``hold`` s; of all at most the share ``most``, or ``count``."""
 
     threshold: float
     hold: float
     most: float
+    count: int | None = None
 
     def budget(self, nodes: int) -> int:
         """Return how many of so many nodes may be drained at a time: the share rounded down, but at least one."""
-        return max(int(self.most * nodes), 1)
+        return max(int(self.most * nodes), 1) if self.count is None else self.count
 
     def drain(self, risk: Floats, held: int, nodes: int) -> Mask:
         """Return which to drain now of those asked about, bool[asked].

@@ -42,7 +42,7 @@ def features_seen(templates: Sequence[str] = ()) -> tuple[Seen, ...]:
         Seen("failed_before", "1 if it has failed since it is watched"),
         Seen("last_gap", "between its last two failures", "s"),
         Seen("burstiness", "(s - m) / (s + m) of the mean m and deviation s of gaps between failures"),
-        Seen("age", "since it entered service, as far as that is known", "s"),
+        Seen("age", "since it entered service", "s"),
         Seen(f"repair_{_OF_REPAIRS}", f"time of repairs that ended in the last {_OF_REPAIRS}", "s"),
         *(Seen(f"warnings_{w}", f"other events in the last {w}") for w in WINDOWS),
         Seen("since_warning", "since its last event that was no failure", "s"),

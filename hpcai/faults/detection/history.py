@@ -34,7 +34,7 @@ class NodeHistory(NamedTuple):
     warned: Floats  # s, starts of all other events
     told: dict[str, Floats]  # s, starts of events of any kind, by template
     begin: float  # s, since when it is watched
-    in_service: float  # s, since when it is in service; may lie before the log
+    in_service: float  # s, since when it is in service, which may lie before the log; nan if unknown
 
 
 class Group(NamedTuple):
@@ -74,7 +74,6 @@ def history_of(log: FailureLog, failures: Sequence[str] = ("fatal",)) -> History
     )
     begin, _ = log.service
     since = nodes["in_service"].to_numpy(np.float64)
-    since = np.where(np.isnan(since), begin, since)
     made = tuple(
         _node(columns, order[edges[i] : edges[i + 1]], float(begin[i]), float(since[i])) for i in range(len(names))
     )

@@ -18,7 +18,8 @@ def export_command(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A run folder, an ordering, expr:FORMULA, NAME.json of hpcai train cluster, or a controller.yaml.",
+            help="A run folder, of hpcai failures detect too, an ordering, expr:FORMULA, NAME.json of hpcai train "
+            "cluster, a controller.yaml, or a YAML file with domain: checkpointing or draining.",
         ),
     ],
     out: Annotated[
@@ -57,11 +58,19 @@ def export_command(
 
 
 def _exported(source: str, out: str, given: dict[str, Any], quiet: bool) -> Bundle:
-    """Export a controller of cooling, the weights of a placement or choice of victims, or an ordering of a queue."""
+    """Export whatever the source is: see hpcai.learning.bundling."""
+    from hpcai.learning.bundling.checkpointing import export_checkpointing
     from hpcai.learning.bundling.cooling import export_cooling, is_cooling
     from hpcai.learning.bundling.export import export_policy
+    from hpcai.learning.bundling.failures import export_detector, export_drains, is_detection
     from hpcai.learning.bundling.weights import export_weights
 
+    of_faults = {"detection": export_detector, "draining": export_drains, "checkpointing": export_checkpointing}
+    domain = "detection" if is_detection(source) else _domain(source)
+    if domain in of_faults:
+        if given:
+            raise InputError(f"export {source}: --{next(iter(given))} is for orderings of a queue, not for {domain}")
+        return of_faults[domain](source, out)
     if is_cooling(source):
         others = [key for key in given if key != "evaluation"]
         if others:
@@ -74,3 +83,17 @@ def _exported(source: str, out: str, given: dict[str, Any], quiet: bool) -> Bund
         on = "drawn clusters" if weights else "recorded queues"
         print(f"hpcai: comparing the exported graph with the policy on {on} ...", file=sys.stderr)
     return export_weights(source, out) if weights else export_policy(source, out, quiet=quiet, **given)
+
+
+def _domain(source: str) -> str | None:
+    """Return the domain that a YAML file names, None if it names none or is no such file."""
+    from pathlib import Path
+
+    from hpcai.configuration import read_mapping
+
+    if Path(source).suffix not in (".yaml", ".yml") or not Path(source).is_file():
+        return None
+    domain = read_mapping(source).get("domain")
+    if domain is not None and domain not in ("draining", "checkpointing"):
+        raise InputError(f"export {source}: domain: expected draining or checkpointing, found {domain!r}")
+    return None if domain is None else str(domain)

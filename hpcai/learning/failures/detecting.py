@@ -64,6 +64,7 @@ def detect(config: DetectionConfig, *, quiet: bool = True) -> dict[str, Any]:
         "chosen": kind,
         "models": judged,
         "threshold": chosen.meta.threshold,
+        "ranges": _ranges(rows),
         "systems": judge.by_system(chosen),
         "importance": judge.importance(chosen),
     }
@@ -94,6 +95,16 @@ def learned(
 def best_of(judged: Mapping[Kind, Mapping[str, Any]]) -> Kind:
     """Return the kind of best average precision on the part for validation."""
     return max(judged, key=lambda kind: judged[kind]["validation"]["average_precision"] or 0.0)
+
+
+def _ranges(rows: Rows) -> dict[str, list[float]]:
+    """Return the least, the bounds of 98 of 100, and the most of each feature in the part for training."""
+    x, found = rows.x[rows.parts["train"]], {}
+    for place, name in enumerate(rows.names):
+        known = x[np.isfinite(x[:, place]), place]
+        if len(known):
+            found[name] = [float(f"{value:.6g}") for value in np.quantile(known, (0, 0.01, 0.99, 1))]
+    return found
 
 
 def _described(log: FailureLog, rows: Rows) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from sklearn.ensemble._iforest import _average_path_length
 from threadpoolctl import threadpool_limits
 
-from hpcai.errors import InputError
+from hpcai.errors import HpcaiError, InputError
 from hpcai.faults.detection.detector import Boosted, Isolation
 from hpcai.faults.detection.trees import Trees
 from hpcai.learning.boosting import taken_apart
@@ -25,6 +26,8 @@ _SETTINGS: Final[dict[str, Any]] = {
     "l2_regularization": 5.0,
     "early_stopping": False,
 }
+_CHECKED: Final = 1000  # rows on which trees are compared with scikit-learn's
+TOLERANCE: Final = 1e-6
 _ISOLATING: Final = 100  # trees of an isolation forest, each of 256 rows, as Liu, Ting and Zhou have it
 
 
@@ -40,8 +43,10 @@ def grow(x: Floats, label: Mask, later: Floats, later_label: Mask, seed: int, ro
     with threadpool_limits(limits=1, user_api="openmp"):  # one thread: see hpcai.learning.boosting
         model.fit(x, label)
         losses = [_log_loss(p[:, 1], later_label) for p in model.staged_predict_proba(later)] if len(later) else [0.0]
-    kept = int(np.argmin(losses)) + 1 if later_label.any() else rounds
-    return boosted(model, kept)
+        kept = int(np.argmin(losses)) + 1 if later_label.any() else rounds
+        ours = boosted(model, kept)
+        _check(ours.risk(x[:_CHECKED]), _stage(model, x[:_CHECKED], kept))
+    return ours
 
 
 def boosted(model: HistGradientBoostingClassifier, rounds: int) -> Boosted:
@@ -85,7 +90,20 @@ def isolate(x: Floats, seed: int) -> Isolation:
         value=np.concatenate([_depths(t) for t, _ in parts]),
     )
     usual = _ISOLATING * float(_average_path_length(np.array([forest.max_samples_]))[0])
-    return Isolation(trees, usual, middle)
+    ours = Isolation(trees, usual, middle)
+    _check(ours.risk(x[:_CHECKED]), -forest.score_samples(np.where(np.isnan(x), middle, x)[:_CHECKED]))
+    return ours
+
+
+def _stage(model: HistGradientBoostingClassifier, x: Floats, rounds: int) -> Floats:
+    return np.asarray(next(islice(model.staged_predict_proba(x), rounds - 1, None))[:, 1])
+
+
+def _check(ours: Floats, theirs: Floats) -> None:
+    """Raise HpcaiError if trees that were taken apart do not say what scikit-learn says."""
+    apart = float(np.abs(ours - theirs).max())
+    if apart > TOLERANCE:
+        raise HpcaiError(f"trees differ from scikit-learn's by {apart:.3g}; expected at most {TOLERANCE:g}")
 
 
 def _depths(tree: Any) -> Floats:

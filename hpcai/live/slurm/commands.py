@@ -49,7 +49,10 @@ def slurm_command(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing for a cycle.")] = False,
 ) -> None:
-    """Put Slurm's queue in the order of an exported policy, or say what that would do."""
+    """Put Slurm's queue in the order of an exported policy, or say what that would do.
+
+    Other commands for Slurm: drain, of nodes that are about to fail, and checkpoint-advice.
+    """
     given: dict[str, Any] = {
         "bundle": bundle, "digest": digest, "interval": interval, "how": how, "longest_delay": longest_delay,
         "url": url, "token_file": token_file, "machine": machine, "state": state,

@@ -1,0 +1,1 @@
+"""Bundles that foretell failures, drain nodes, or say when to write checkpoints."""
