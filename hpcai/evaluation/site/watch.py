@@ -126,6 +126,8 @@ class Watcher(App[None]):
 
     def show(self) -> None:
         """Run for a while, and draw what has become of it."""
+        if not self.query("#summary"):  # not there yet, or not any more
+            return
         if not self.paused and not self.over:
             self._go_on()
         self.query_one("#summary", Static).update(f"{self._of}: {summary(self.site)}{self._state()}")
