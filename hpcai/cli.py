@@ -21,7 +21,7 @@ from hpcai.evaluation.placement_commands import placement_command
 from hpcai.evaluation.site.commands import twin_app
 from hpcai.learning.bundling.commands import export_command
 from hpcai.learning.commands import train_app
-from hpcai.learning.failures.commands import detect_command, stragglers_command
+from hpcai.learning.failures.commands import detect_command, plant_command, stragglers_command
 from hpcai.learning.sweeps.commands import sweep_app
 from hpcai.live.bundle_commands import bundle_app
 from hpcai.live.commands import live_app
@@ -52,6 +52,7 @@ failures_app.command("drains")(drains_command)
 failures_app.command("simulate")(simulate_command)
 failures_app.command("detect")(detect_command)
 failures_app.command("stragglers")(stragglers_command)
+failures_app.command("plant")(plant_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("placement")(placement_command)

@@ -36,7 +36,7 @@ def test_every_fault_shows_and_ends_as_it_says(generated):
     for fault in generated.planted:
         if fault.kind == "sudden" or fault.end - fault.begin < 6 * 3600:
             continue
-        own = table[table["node"] == f"n{fault.node:04d}"]
+        own = table[table["node"] == fault.node]
         metric = signs[fault.kind]
         late = own["time"].between(fault.begin + 0.7 * (fault.end - fault.begin), fault.end)
         well = table.loc[table["time"].between(fault.begin, fault.end), metric]

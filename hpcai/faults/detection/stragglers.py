@@ -9,7 +9,7 @@ far from the others in scaled median absolute deviations, as no noise of theirs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -74,6 +74,21 @@ def find_stragglers(table: pd.DataFrame, rule: StragglerRule | None = None) -> l
     if known.empty:
         raise InputError("stragglers: found no compute_time of a job, expected columns node, time, job, compute_time")
     return [found for job, rows in known.groupby("job", sort=True) for found in _of_job(str(job), rows, rule)]
+
+
+def against_planted(found: Sequence[Straggler], planted: pd.DataFrame) -> tuple[int, int, int]:
+    """Return how many of the slow nodes that were planted were found, how many there were, and the false alarms.
+
+    ``planted`` has the columns kind, node, begin and end (s); those of the kind slow count. What is found is of a
+    planted one if it is of its node and overlaps it.
+    """
+    slow = planted[planted["kind"] == "slow"]
+    hits = [
+        [one.node == node and one.begin < end and one.end > begin for one in found]
+        for node, begin, end in zip(slow["node"], slow["begin"], slow["end"], strict=True)
+    ]
+    table = np.array(hits, dtype=np.bool_).reshape(len(slow), len(found))
+    return int(table.any(axis=1).sum()), len(slow), int((~table.any(axis=0)).sum())
 
 
 def _of_job(job: str, rows: pd.DataFrame, rule: StragglerRule) -> Iterator[Straggler]:

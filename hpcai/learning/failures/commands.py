@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,6 +60,9 @@ def stragglers_command(
         float, typer.Option(help="Of a job in a day, at most, where no rank is slower than the others.")
     ] = 0.01,
     slower: Annotated[float, typer.Option(help="Least share by which a rank has to be slower.")] = 0.03,
+    planted: Annotated[
+        str | None, typer.Option(help="planted.csv of hpcai failures plant, to count what is found.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Name the ranks of each job that are slower than the others for longer than chance would have it."""
@@ -71,6 +75,49 @@ def stragglers_command(
         print(json.dumps([one._asdict() for one in found], indent=2))
     else:
         print("\n".join(_lines(found)))
+    if planted is not None:
+        _count(found, planted)
+
+
+def _count(found: list[Straggler], planted: str) -> None:
+    import pandas as pd
+
+    from hpcai.errors import InputError
+    from hpcai.faults.detection.stragglers import against_planted
+
+    try:
+        hits, of, false = against_planted(found, pd.read_csv(planted))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{planted}: cannot be read as planted.csv of hpcai failures plant: {error}") from error
+    print(f"{hits} of {of} slow nodes that were planted were found; {false} false alarms", file=sys.stderr)
+
+
+def plant_command(
+    out: Annotated[str, typer.Option(help="Folder to write to.")],
+    parameters: Annotated[str | None, typer.Option(help="YAML file of the generator's parameters.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same site.")] = 0,
+) -> None:
+    """Generate telemetry of a site with planted faults, and its failure log, to try detectors on."""
+    from pathlib import Path
+
+    import pandas as pd
+
+    from hpcai.records.failure_writers import write_failures
+    from hpcai.records.generators.telemetry import Parameters, generate
+    from hpcai.records.telemetry import write_telemetry
+    from hpcai.records.writers import atomic
+
+    site = generate(Parameters() if parameters is None else Parameters.load(parameters), seed=seed)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_telemetry(site.telemetry, folder / "telemetry.parquet")
+    write_failures(site.failures, folder / "failures.parquet")
+    with atomic(folder / "planted.csv") as file:
+        file.write(pd.DataFrame(site.planted).to_csv(index=False).encode())
+    print(
+        f"{folder}: {len(site.telemetry.table):,} samples, {len(site.failures.events)} failures, "
+        f"{len(site.planted)} faults planted"
+    )
 
 
 def _lines(found: list[Straggler]) -> list[str]:

@@ -60,7 +60,7 @@ class Planted(NamedTuple):
     """A fault: what, on which node, from when to when (s)."""
 
     kind: str
-    node: int
+    node: str
     begin: float
     end: float
 
@@ -79,23 +79,24 @@ def generate(parameters: Parameters, *, seed: int = 0) -> Generated:
     rng = np.random.default_rng(seed)
     times = np.arange(parameters.step, parameters.days * _DAY + 1e-6, parameters.step)
     names = [f"n{i:04d}" for i in range(parameters.nodes)]
-    planted = _plant(parameters, rng)
+    planted = _plant(parameters, names, rng)
+    place = {name: i for i, name in enumerate(names)}
     job, load = _jobs(parameters, times, rng)
     metrics = _healthy(parameters, times, load, rng)
     down = np.zeros(load.shape, dtype=bool)
     events = []
     for fault in planted:
-        _show(fault, parameters, times, metrics, rng)
+        _show(fault, place[fault.node], parameters, times, metrics, rng)
         if fault.kind != "slow":
             back = fault.end + rng.exponential(parameters.repair_hours * 3600.0)
-            down[fault.node] |= (times > fault.end) & (times <= back)
+            down[place[fault.node]] |= (times > fault.end) & (times <= back)
             events.append((fault, back))
     return Generated(
         Telemetry(_table(names, times, job, metrics, down), ORIGIN), _log(parameters, names, events), tuple(planted)
     )
 
 
-def _plant(parameters: Parameters, rng: np.random.Generator) -> list[Planted]:
+def _plant(parameters: Parameters, names: list[str], rng: np.random.Generator) -> list[Planted]:
     """Return the faults in order of their beginnings; none of a node overlaps another."""
     duration = parameters.days * _DAY
     planted: list[Planted] = []
@@ -103,8 +104,8 @@ def _plant(parameters: Parameters, rng: np.random.Generator) -> list[Planted]:
         for _ in range(rng.poisson(getattr(parameters, kind) * parameters.nodes * parameters.days)):
             begin = rng.uniform(0.0, duration)
             shows = 0.0 if kind == "sudden" else parameters.warning_hours * 3600.0 * rng.gamma(4.0, 0.25)
-            planted.append(Planted(kind, int(rng.integers(parameters.nodes)), begin, begin + shows))
-    free = np.full(parameters.nodes, -np.inf)
+            planted.append(Planted(kind, names[int(rng.integers(len(names)))], begin, begin + shows))
+    free = dict.fromkeys(names, -np.inf)
     kept = []
     for fault in sorted(planted, key=lambda fault: fault.begin):
         if fault.begin > free[fault.node] and fault.end < duration:
@@ -144,7 +145,12 @@ def _healthy(parameters: Parameters, times: Floats, load: Floats, rng: np.random
 
 
 def _show(
-    fault: Planted, parameters: Parameters, times: Floats, metrics: dict[str, Floats], rng: np.random.Generator
+    fault: Planted,
+    node: int,
+    parameters: Parameters,
+    times: Floats,
+    metrics: dict[str, Floats],
+    rng: np.random.Generator,
 ) -> None:
     """Lay the signs of a fault over the metrics of its node."""
     shown = (times > fault.begin) & (times <= fault.end)
@@ -152,13 +158,13 @@ def _show(
         return
     grown = (times[shown] - fault.begin) / (fault.end - fault.begin)
     if fault.kind == "thermal":
-        metrics["temperature"][fault.node, shown] += parameters.drift * grown
+        metrics["temperature"][node, shown] += parameters.drift * grown
     elif fault.kind == "memory":
-        metrics["ecc_errors"][fault.node, shown] += rng.poisson(0.05 * np.exp(5.0 * grown))
+        metrics["ecc_errors"][node, shown] += rng.poisson(0.05 * np.exp(5.0 * grown))
     elif fault.kind == "network":
-        metrics["link_downs"][fault.node, shown] += rng.poisson(0.05 + 0.5 * grown)
+        metrics["link_downs"][node, shown] += rng.poisson(0.05 + 0.5 * grown)
     elif fault.kind == "slow":
-        metrics["compute_time"][fault.node, shown] *= 1.0 + parameters.slowdown
+        metrics["compute_time"][node, shown] *= 1.0 + parameters.slowdown
 
 
 def _table(
@@ -178,7 +184,7 @@ def _table(
 def _log(parameters: Parameters, names: list[str], events: list[tuple[Planted, float]]) -> FailureLog:
     duration = parameters.days * _DAY
     columns: dict[str, Any] = {
-        "node": strings([names[fault.node] for fault, _ in events]),
+        "node": strings([fault.node for fault, _ in events]),
         "component": strings([COMPONENT[fault.kind] for fault, _ in events]),
         "start": np.array([fault.end for fault, _ in events], dtype=np.float64),
         "end": np.array([back if back <= duration else np.nan for _, back in events], dtype=np.float64),

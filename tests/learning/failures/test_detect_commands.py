@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hpcai.cli import app
+from hpcai.errors import InputError
 from hpcai.evaluation.detection.report import table
 from hpcai.faults.detection.detector import load_detector
 from tests.learning.failures.site import write_site
@@ -44,3 +45,21 @@ def test_stragglers_are_named(written):
     assert {"job", "node", "begin", "end", "slower", "apart"} == set(json.loads(found.stdout)[0])
     text = CliRunner().invoke(app, ["failures", "stragglers", str(written / "telemetry.parquet")]).stdout
     assert len(text.splitlines()) == 1 + len(json.loads(found.stdout))
+
+
+def test_a_planted_site_is_written_and_its_slow_nodes_are_counted(tmp_path):
+    (tmp_path / "p.yaml").write_text("nodes: 16\ndays: 10\nslow: 0.05\n")
+    words = ["failures", "plant", "--out", str(tmp_path / "site"), "--parameters", str(tmp_path / "p.yaml")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in (tmp_path / "site").iterdir()} == {
+        *("telemetry.parquet", "failures.parquet", "planted.csv")
+    }
+    slow = (tmp_path / "site" / "planted.csv").read_text().count("slow,")
+    words = ["failures", "stragglers", str(tmp_path / "site" / "telemetry.parquet")]
+    counted = CliRunner().invoke(app, [*words, "--planted", str(tmp_path / "site" / "planted.csv")])
+    assert f"of {slow} slow nodes that were planted were found; 0 false alarms" in counted.stderr
+    found = int(counted.stderr.split()[0])
+    assert slow - 1 <= found <= slow
+    with pytest.raises(InputError, match=r"cannot be read as planted\.csv"):
+        CliRunner().invoke(app, [*words, "--planted", str(tmp_path / "gone.csv")], catch_exceptions=False)
