@@ -15,6 +15,11 @@ from hpcai.cluster import Machine
 from hpcai.cooling.foresight import Foresight
 from hpcai.cooling.interface import OWN
 from hpcai.cooling.observation import SURROUNDINGS
+from hpcai.device_placement.methods.problem import Options
+from hpcai.device_placement.methods.registry import run
+from hpcai.faults.checkpoints.constant import Fixed
+from hpcai.faults.checkpoints.faults import Faults
+from hpcai.faults.checkpoints.job import CheckpointedJob
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
 from hpcai.scheduling.jobs import replayable
 from hpcai.scheduling.outlook import outlook
@@ -23,8 +28,13 @@ from hpcai.simulation import replay
 from hpcai.simulation.batch import advance, make_seen, stack
 from hpcai.simulation.cooling import FastPlant
 from hpcai.simulation.episode import LOAD, Episodes, Setting
+from hpcai.simulation.faults.job_replay import play
+from hpcai.simulation.faults.outages import Outage
 from hpcai.simulation.gpu_cluster.replay import replay_cluster
 from hpcai.simulation.rollouts import Rollouts
+from hpcai.simulation.site.setting import SiteSetting
+from hpcai.simulation.site.site import Site
+from tests.device_placement.random_graphs import random_devices, random_graph
 from tests.gpu_workloads import CLUSTER, gpu_cluster_jobs
 from tests.workloads import SMALL_CLUSTER, random_gpu_jobs, random_jobs
 
@@ -51,9 +61,19 @@ def compile_kind(kind: tuple[str, str]) -> None:
 
 
 def compile_gpu_cluster() -> None:
-    """Replay a few jobs on a GPU cluster."""
+    """Replay a few jobs on a GPU cluster, and on a site whose nodes fail."""
     jobs = gpu_cluster_jobs(np.random.default_rng(0), 20)
     replay_cluster(jobs, CLUSTER, Discipline())
+    Site(jobs, SiteSetting(CLUSTER, Discipline(), 3600.0, outages=[Outage(60.0, (0,), 60.0)])).run()
+
+
+def compile_small() -> None:
+    """Place a few operators, and let a job write checkpoints."""
+    rng = np.random.default_rng(0)
+    for name in ("annealing", "local-search"):
+        run(name, random_graph(rng, 6, training=True), random_devices(rng, 2), Options(evaluations=20))
+    job = CheckpointedJob(1.0)
+    play(Fixed(10.0).rule(job), job, Faults.all_global(np.array([5.0])), np.arange(2.0))
 
 
 def compile_cooling() -> None:
@@ -68,9 +88,10 @@ def compile_cooling() -> None:
 
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(min(len(KINDS) + 2, os.cpu_count() or 1)) as pool:
+    with ProcessPoolExecutor(min(len(KINDS) + 3, os.cpu_count() or 1)) as pool:
         others = pool.submit(compile_gpu_cluster)  # takes longest
-        cooling = pool.submit(compile_cooling)
+        cooling, small = pool.submit(compile_cooling), pool.submit(compile_small)
         list(pool.map(compile_kind, KINDS))
         others.result()
         cooling.result()
+        small.result()
