@@ -12,6 +12,7 @@ from hpcai.errors import HpcaiError
 from hpcai.evaluation.commands import evaluate_command
 from hpcai.evaluation.cooling.commands import cooling_app
 from hpcai.evaluation.device_placement.commands import place_command
+from hpcai.evaluation.device_placement.study_commands import devices_command
 from hpcai.evaluation.failures.commands import failures_app
 from hpcai.evaluation.faults.commands import checkpoints_command, drains_command, simulate_command
 from hpcai.evaluation.gpu_cluster.commands import cluster_command
@@ -57,6 +58,7 @@ app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("placement")(placement_command)
 app.command("place")(place_command)
+app.command("devices")(devices_command)
 app.command("cluster")(cluster_command)
 app.command("network")(network_command)
 

@@ -10,6 +10,7 @@ register(id="hpcai/Scheduling-v0", entry_point="hpcai_envs.scheduling:Scheduling
 register(id="hpcai/Placement-v0", entry_point="hpcai_envs.placement:PlacementEnv")
 register(id="hpcai/Preemption-v0", entry_point="hpcai_envs.preemption:PreemptionEnv")
 register(id="hpcai/Cooling-v0", entry_point="hpcai_envs.cooling:CoolingEnv")
+register(id="hpcai/DevicePlacement-v0", entry_point="hpcai_envs.device_placement:DevicePlacementEnv")
 register(id="hpcai/Checkpoint-v0", entry_point="hpcai_envs.checkpoint:CheckpointEnv")
 register(id="hpcai/Drain-v0", entry_point="hpcai_envs.drain:DrainEnv")
 register(id="hpcai/Operations-v0", entry_point="hpcai_envs.operations:OperationsEnv")

@@ -11,6 +11,7 @@ import typer
 from hpcai.errors import InputError
 from hpcai.learning.cluster_commands import train_cluster_command
 from hpcai.learning.cooling.commands import train_cooling_command
+from hpcai.learning.device_placement.commands import train_devices_command
 from hpcai.learning.placement_commands import train_placement_command
 from hpcai.learning.runtime_commands import train_runtime_command
 from hpcai.options import LAUNCH_OPTIONS, Launcher, SlurmSettings, Workers, launch_of
@@ -25,6 +26,7 @@ train_app.command("runtime")(train_runtime_command)
 train_app.command("placement")(train_placement_command)
 train_app.command("cluster")(train_cluster_command)
 train_app.command("cooling")(train_cooling_command)
+train_app.command("device-placement")(train_devices_command)
 
 
 @train_app.callback()

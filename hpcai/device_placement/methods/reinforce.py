@@ -1,7 +1,7 @@
 """A policy over groups that knows nothing at first, learned on the graph at hand by REINFORCE.
 
-Source: Mirhoseini et al., Device Placement Optimization with Reinforcement Learning, ICML 2017; learned/proposing.py has
-what is different.
+Source: Mirhoseini et al., Device Placement Optimization with Reinforcement Learning, ICML 2017; learned/proposing.py
+has what is different.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Placements by a policy that has learned on other graphs, alone and together with a search."""
