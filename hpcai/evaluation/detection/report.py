@@ -88,12 +88,12 @@ class Chapter:
         """What came out, in two sentences."""
         own = self.models[self.chosen]["unseen"]
         lift, saved = _of(own["lift"]), _of(own["saved"])
-        words = WORDS[self.chosen].capitalize()
-        better = lift.low > 1
+        words = WORDS[self.chosen]
         first = (
-            f"{words} rank nodes that they never saw {ratio(lift)} times as well as guessing"
-            if better
-            else f"{words} cannot be told from guessing on nodes that they never saw (lift {ratio(lift)})"
+            f"By {words}, nodes that were never seen are ranked {ratio(lift)} as well as by guessing"
+            if lift.low > 1
+            else f"By {words}, nodes that were never seen are ranked no better than by guessing, as far as can be told "
+            f"({ratio(lift)})"
         )
         costs = self.config["costs"]
         if self.results["threshold"] is None:

@@ -3,7 +3,7 @@
 ==============  ====================================================================
 run.json        what it depends on: version, configuration, SHA-256 of each input
 detector.npz    the chosen detector with its threshold
-results.json    all that was measured
+results.json    all that was measured; summary.json without curves and single lead times
 report.html     the same for people
 ==============  ====================================================================
 """
@@ -30,6 +30,8 @@ from hpcai.records.failures import FailureLog
 
 DETECTOR_FILE: Final = "detector.npz"
 RESULT_FILE: Final = "results.json"
+SUMMARY_FILE: Final = "summary.json"
+_LONG: Final = ("curve", "leads")
 
 
 class DetectionFolder(ResumableFolder):
@@ -40,7 +42,7 @@ class DetectionFolder(ResumableFolder):
 
     def _clear(self) -> None:
         """Remove an earlier detection's files and nothing else."""
-        for name in (DETECTOR_FILE, RESULT_FILE, "report.html"):
+        for name in (DETECTOR_FILE, RESULT_FILE, SUMMARY_FILE, "report.html"):
             (self.path / name).unlink(missing_ok=True)
 
 
@@ -70,6 +72,7 @@ def detect(config: DetectionConfig, *, quiet: bool = True) -> dict[str, Any]:
     }
     write_whole(folder.path / DETECTOR_FILE, chosen.packed())
     write_json(folder.path / RESULT_FILE, results)
+    write_json(folder.path / SUMMARY_FILE, _summary(results))
     folder.write("report.html", render(results))
     folder.finish()
     return results
@@ -95,6 +98,15 @@ def learned(
 def best_of(judged: Mapping[Kind, Mapping[str, Any]]) -> Kind:
     """Return the kind of best average precision on the part for validation."""
     return max(judged, key=lambda kind: judged[kind]["validation"]["average_precision"] or 0.0)
+
+
+def _summary(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the results without what is only drawn."""
+    models = {
+        kind: {part: {key: value for key, value in own.items() if key not in _LONG} for part, own in parts.items()}
+        for kind, parts in results["models"].items()
+    }
+    return {key: value for key, value in results.items() if key != "ranges"} | {"models": models}
 
 
 def _ranges(rows: Rows) -> dict[str, list[float]]:
