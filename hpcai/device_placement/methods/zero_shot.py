@@ -1,4 +1,4 @@
-"""What the network chooses, unit by unit, or the best of a few placements that it draws; nothing is learned."""
+"""What the network chooses, unit by unit, or the best of some placements that it draws, or of single devices."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from hpcai.device_placement.graph import Ints, OperatorGraph
 from hpcai.device_placement.learned.field import Quest
 from hpcai.device_placement.learned.network import known_network
 from hpcai.device_placement.learned.proposing import Proposer
+from hpcai.device_placement.methods import single
 from hpcai.device_placement.methods.problem import Options
 from hpcai.device_placement.methods.searching import Curve
 
-DRAWN: Final = 100  # placements, with the choice
+DRAWN: Final = 100  # placements, with the choice and the best single device
 
 
 def search(graph: OperatorGraph, devices: Devices, options: Options) -> tuple[Ints, Curve]:
@@ -20,6 +21,7 @@ def search(graph: OperatorGraph, devices: Devices, options: Options) -> tuple[In
     quest = Quest(graph, devices, options)
     proposer = Proposer(quest.units, known_network(options.network).decoder(quest.units), options.seed)
     quest.judge(quest.units.operators_placed(proposer.best_guess()))
-    for places in proposer.propose(min(DRAWN, options.evaluations) - 1)[0]:
+    quest.judge(single.place(graph, devices, options))
+    for places in proposer.propose(max(0, min(DRAWN, options.evaluations) - 2))[0]:
         quest.judge(quest.units.operators_placed(places))
     return quest.end()

@@ -72,7 +72,8 @@ def train_devices(config: DeviceTraining, quiet: bool = True) -> DeviceTrained:
     try:
         validate()
         _learn(config, policy, instances, clock, validate, quiet)
-        validate()
+        if clock.steps % config.validate_every:
+            validate()
     except KeyboardInterrupt:
         interrupted = True
     if not scores:
