@@ -38,7 +38,7 @@ def bursty_log(seed: int = 0, nodes: int = 12, days: float = 600.0):
 def detector_bundle(folder: Path, nodes: int = 12, days: float = 600.0) -> Bundle:
     """Learn on the site and export it."""
     write_failures(bursty_log(0, nodes, days), folder / "site.parquet")
-    given = {"models": ("boosting", "count"), "chosen": "boosting", "resamples": 100, "rounds": 40, "lead": 0.0}
+    given = {"models": ("boosting",), "chosen": "boosting", "resamples": 100, "rounds": 30, "lead": 0.0, "step": "12h"}
     given |= {"costs": {"missed": 500}, "log": str(folder / "site.parquet"), "out": str(folder / "detection")}
     detect(DetectionConfig.model_validate(given))
     return export_detector(folder / "detection", folder / "detector.hpcai")

@@ -326,6 +326,12 @@ def test_bad_configurations_are_told(tmp_path):
         load_drain_config(None, {"bundle": "b", "interval": "often"})
 
 
+def test_the_example_can_be_used():
+    example = Path(__file__).parents[2] / "deploy" / "slurm" / "drain.yaml"
+    config = load_drain_config(str(example), {})
+    assert (config.mode, config.interval, config.partitions) == ("shadow", 600, ("gpu",))
+
+
 def test_rates_are_judged_against_the_mean(tmp_path):
     weights = [0.2, 0.3, 0.1, 0.2, 0.1, 0.1]
     bundle = rule(tmp_path, kind="rates", window=None, weights=weights, threshold=1.5)

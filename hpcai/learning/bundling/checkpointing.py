@@ -21,7 +21,7 @@ from hpcai.live.faults.advisor import OWN_CHOICE, Advisor, CheckpointParameters
 from hpcai.live.manifest import Manifest, Source
 
 _OWN_KEYS: Final = ("domain", "failures_of", "node_class", "memory")
-_DRAWN: Final = 200
+_DRAWN: Final = 40
 
 
 def export_checkpointing(source: str | Path, out: str | Path) -> Bundle:

@@ -23,11 +23,17 @@ from hpcai.faults.detection.detector import load_detector
 from hpcai.faults.fitted import ClassModel, FittedFailures
 from hpcai.faults.lifetimes import Lifetime
 from hpcai.learning.bundling.checkpointing import export_checkpointing
-from hpcai.learning.bundling.failures import export_drains
+from hpcai.learning.bundling.failures import export_detector, export_drains
+from hpcai.learning.failures.config import DetectionConfig
+from hpcai.learning.failures.detecting import detect
+from hpcai.learning.failures.rows import rows_of
 from hpcai.live.bundle import DETECTOR, MANIFEST, Bundle, read_bundle, write_bundle
 from hpcai.live.faults.advisor import Advisor, observed
 from hpcai.live.faults.drainer import Drainer
-from tests.faults.detection.small_logs import DAY, log_of
+from hpcai.records.failure_writers import write_failures
+from hpcai.records.generators.telemetry import Parameters, generate
+from hpcai.records.telemetry import Telemetry, write_telemetry
+from tests.faults.detection.small_logs import DAY, known_at, log_of
 from tests.live.failing_site import detector_bundle
 
 LIFE = Lifetime("weibull", 8e6, 0.7)
@@ -64,6 +70,27 @@ def test_its_risks_are_those_of_the_run(exported):
     x = np.column_stack([judged.seen[name] for name in own.meta.seen])
     np.testing.assert_array_equal(judged.risk, own.risk(x))
     assert judged.risk[0] > judged.risk[2]
+
+
+def test_a_detector_of_telemetry_sees_live_what_it_saw_in_training(tmp_path):
+    """At every moment of a planted site's last day, from the log and telemetry as they stood then."""
+    site = generate(Parameters(nodes=24, days=24, step=1800, thermal=0.03, memory=0.03, network=0.03), seed=1)
+    write_failures(site.failures, tmp_path / "log.parquet")
+    write_telemetry(site.telemetry, tmp_path / "telemetry.parquet")
+    config = DetectionConfig(
+        log=str(tmp_path / "log.parquet"), telemetry=str(tmp_path / "telemetry.parquet"), models=("boosting",),
+        rounds=20, resamples=100, out=str(tmp_path / "run"),
+    )  # fmt: skip
+    detect(config)
+    drainer = Drainer(export_detector(tmp_path / "run", tmp_path / "b"))
+    assert drainer.needs_telemetry
+    rows = rows_of(site.failures, site.telemetry, config)
+    for moment in np.unique(rows.samples.time)[-3:]:
+        seen = Telemetry(site.telemetry.table[site.telemetry.table["time"] <= moment])
+        judged = drainer.judge(known_at(site.failures, moment), moment, seen)
+        at = rows.samples.time == moment
+        x = np.column_stack([judged.seen[name] for name in rows.names])[rows.samples.node[at]]
+        np.testing.assert_allclose(x, rows.x[at], rtol=1e-9, atol=1e-9)
 
 
 def test_a_drain_policy_gives_a_detector_another_threshold(tmp_path, exported):

@@ -18,7 +18,7 @@ def write_site(folder: Path) -> Path:
     write_failures(generated.failures, folder / "log.parquet")
     write_telemetry(generated.telemetry, folder / "telemetry.parquet")
     (folder / "detection.yaml").write_text(
-        f"log: {folder}/log.parquet\ntelemetry: {folder}/telemetry.parquet\nhorizon: 1d\nresamples: 100\nrounds: 20\n"
+        f"log: {folder}/log.parquet\ntelemetry: {folder}/telemetry.parquet\nstep: 12h\nresamples: 100\nrounds: 20\n"
         "models: [boosting, count]\nchosen: boosting\ncosts: {missed: 500}\n"
     )
     return folder

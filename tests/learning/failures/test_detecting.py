@@ -11,7 +11,7 @@ from hpcai.errors import InputError
 from hpcai.faults.detection.detector import load_detector
 from hpcai.learning.failures.config import DetectionConfig, load_detection_config
 from hpcai.learning.failures.detecting import detect, learned
-from hpcai.learning.failures.rows import PARTS, rows_of
+from hpcai.learning.failures.rows import PARTS, read_inputs, rows_of
 from hpcai.records.generators.telemetry import generate
 from tests.learning.failures.site import SEED, SITE, write_site
 
@@ -86,6 +86,25 @@ def test_what_is_kept_says_what_was_judged(written, tmp_path, generated):
     brier = np.mean((score - label) ** 2)
     assert results["models"]["boosting"]["unseen"]["brier"] == pytest.approx(brier, rel=1e-3)
     assert detect(config.model_copy(update={"out": str(tmp_path / "again")})) == results
+
+
+def test_a_recorded_log_is_foretold_better_than_by_guessing():
+    """GPU servers that failed lately fail sooner, by a survival model and by the rule of thumb."""
+    log = Path(__file__).parents[3].parent / "shared" / "data" / "failures" / "infinitehbd_faults_a.json.gz"
+    if not log.is_file():
+        pytest.skip(f"the recorded log {log.name} is not part of the repository")
+    given = {
+        "log": str(log),
+        "options": {"servers": 267},
+        "step": "1d",
+        "models": ("weibull", "last", "base"),
+        "resamples": 200,
+    }
+    config = DetectionConfig.model_validate(given)
+    _, found = learned(rows_of(*read_inputs(config), config), config)
+    for kind in ("weibull", "last"):
+        assert found[kind]["all"]["lift"]["low"] > 1.5
+    assert found["weibull"]["all"]["brier"] < found["base"]["all"]["average_precision"]["value"]
 
 
 @pytest.mark.parametrize(
