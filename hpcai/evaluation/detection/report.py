@@ -34,10 +34,9 @@ DEFINITIONS: Final = {
     "precision": "Share of the rows above the threshold that fail as foretold.",
     "recall": "Share of the rows that fail that are above the threshold.",
     "caught": "Failures of drained nodes: the node had been drained for the lead time or longer when it failed.",
-    "drains": "Times that a node was taken away.",
-    "idle": "Hours for which drained nodes stood idle.",
+    "drains": "Times that a node was taken away, and the hours for which drained nodes stood idle.",
     "saved": "1 - (cost of idle hours and missed failures) / (cost of all failures if nothing is ever drained).",
-    "Brier": "Mean squared difference of probability and outcome; less is better.",
+    "Brier score": "Mean squared difference of probability and outcome; less is better.",
 }
 _MOST_FEATURES: Final = 15
 
@@ -111,24 +110,21 @@ class Chapter:
         return [(self._table(name), words) for name, words in SETS.items()]
 
     def _table(self, name: str) -> Table:
-        headings = ["model", "average precision", "lift", "precision", "recall", "caught", "drains", "idle", "saved"]
-        headings += ["lead, median", "Brier"]
+        headings = ["model", "average precision", "lift", "precision", "recall", "caught", "drains", "saved"]
         lifts = {kind: _of(self.models[kind][name]["lift"]) for kind in self.order}
         scale = log_scale(list(lifts.values()))
         rows = []
         for kind in self.order:
             own = self.models[kind][name]
-            area, lift, lead = _of(own["average_precision"]), lifts[kind], own["lead_hours"]
+            area, lift = _of(own["average_precision"]), lifts[kind]
             of = own["caught"] + own["missed"]
             cells = [Cell(WORDS[kind]), Cell(_span(area), area.value)]
             cells.append(Cell("1" if kind == "base" else ratio(lift), lift.value, mark_on(lift, scale)))
             cells += [_percent(own["precision"]), _percent(own["recall"])]
             cells.append(Cell(f"{own['caught']:,} of {of:,}", own["caught"]))
-            cells += [Cell(number(own["drains"]), own["drains"]), Cell(number(own["idle_hours"]), own["idle_hours"])]
+            idle = f", {number(own['idle_hours'])} h" if own["drains"] else ""
+            cells.append(Cell(f"{own['drains']:,}{idle}", own["drains"]))
             cells.append(Cell(_share(_of(own["saved"])), own["saved"]["value"] or 0.0))
-            cells.append(Cell("–", 0.0) if not lead else Cell(duration(lead[1] * 3600), lead[1]))
-            brier = own.get("brier")
-            cells.append(Cell("–", 0.0) if brier is None else Cell(f"{brier:.4g}", brier))
             rows.append(Row(cells, "best" if kind == self.chosen else "baseline" if kind == "base" else ""))
         return Table(f"models-{name}", [(text, DEFINITIONS.get(text, "")) for text in headings], rows)
 
@@ -202,6 +198,7 @@ class Chapter:
             values += [*x, *y]
             error = {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1}
             looks = self._looks(kind) | {"mode": "lines+markers", "x": x, "y": y, "error_y": error}
+            looks["name"] = f"{WORDS[kind]}, Brier score {self.models[kind]['all']['brier']:.4g}"
             data.append(looks | {"hovertemplate": "foretold %{x:.2g}, came %{y:.2g}"})
         low, high = min(values) / 1.5, min(max(values) * 1.5, 1.0)
         diagonal = {"type": "scatter", "mode": "lines", "x": [low, high], "y": [low, high], "showlegend": False}
