@@ -131,4 +131,4 @@ def test_a_job_that_reaches_its_time_limit_is_put_back_and_goes_on(overdue):
     task, job = overdue
     wait_for(job.done, seconds=90)
     assert job.result() == 470
-    assert task.sittings == 2
+    assert task.sittings >= 2  # on a busy machine it reaches its limit more than once
