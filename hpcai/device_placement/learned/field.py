@@ -20,11 +20,11 @@ from hpcai.device_placement.methods.problem import Options, Problem
 from hpcai.device_placement.methods.searching import Curve, Search
 
 FIELD: Final = 8  # beginnings
-POLISH: Final = 0.6  # of the budget, for the winner operator by operator
+POLISH: Final = 0.8  # of the budget, for the winner operator by operator
 HOT: Final = 0.003  # of the least seconds of the step, where a search begins,
 UNIT: Final = 0.1  # and of the seconds of a mean unit
 COLD: Final = 0.01  # of that, where it ends
-WARM: Final = 0.3  # of that, where the winner begins
+WARM: Final = 2.0  # times that, where the winner begins: operators are smaller, but there are more of them
 _TOGETHER: Final = 200  # moves between two looks at the budget
 
 

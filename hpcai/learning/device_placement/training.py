@@ -26,7 +26,7 @@ _LARGEST_STEP = 1.0  # norm of a gradient
 
 @dataclass(frozen=True)
 class DeviceTrained:
-    """What came out, in validation: mean step times, to the least possible without transfers."""
+    """What came out, in validation: ``drawn`` of :class:`_Score`, before and at its best."""
 
     begun: float
     best: float
@@ -38,12 +38,7 @@ class _Score:
     """Geometric means over instances of step times, to the least possible without transfers."""
 
     greedy: float  # of what the policy chooses
-    drawn: float  # of the best of that and of _DRAWN
-
-    @property
-    def value(self) -> float:
-        """Of both."""
-        return float(np.sqrt(self.greedy * self.drawn))
+    drawn: float  # of the best of that and of _DRAWN; what a network is chosen by, since so it is used
 
 
 def train_devices(config: DeviceTraining, quiet: bool = True) -> DeviceTrained:
@@ -57,16 +52,16 @@ def train_devices(config: DeviceTraining, quiet: bool = True) -> DeviceTrained:
     policy = _make_policy(config)
     instances = draw_instances(config, config.instances, _TRAINING)
     unseen = draw_instances(config, config.validation, _VALIDATION)
-    scores: list[_Score] = []
+    scores: list[float] = []
     clock = Clock(config.limits)
 
     def validate() -> None:
         found = _score(policy, unseen, config.seed)
         row = {"updates": clock.steps, "seconds": round(clock.seconds, 1)}
-        folder.append(row | {"score": found.value, "greedy": found.greedy, "drawn": found.drawn})
-        if not scores or found.value < min(score.value for score in scores):
+        folder.append(row | {"greedy": found.greedy, "drawn": found.drawn})
+        if not scores or found.drawn < min(scores):
             folder.write_network(Network(policy.weights(), NetworkMeta(graphs=config.graphs)))
-        scores.append(found)
+        scores.append(found.drawn)
 
     interrupted = False
     try:
@@ -79,7 +74,7 @@ def train_devices(config: DeviceTraining, quiet: bool = True) -> DeviceTrained:
     if not scores:
         raise KeyboardInterrupt
     folder.finish()
-    return DeviceTrained(scores[0].value, min(score.value for score in scores), interrupted)
+    return DeviceTrained(scores[0], min(scores), interrupted)
 
 
 def _make_policy(config: DeviceTraining) -> Policy:
