@@ -64,7 +64,7 @@ def unit_features(units: Units) -> Floats:
     once = np.zeros(u)
     np.maximum.at(once, source, transfer)
     taken = np.bincount(target, weights=transfer, minlength=u)
-    room = float(np.minimum(devices.memory, 2 * units.memory.sum() + 1.0).mean())
+    room = float(np.minimum(devices.memory, 2 * units.memory.sum() + 1.0).mean()) or 1.0
     wide = work / path
     of_all = [1 / len(devices), _share(transfer.sum() / work), _share(wide), _share(wide / len(devices)),
               _share(units.memory.sum() / room / len(devices))]  # fmt: skip
