@@ -20,7 +20,7 @@ from hpcai.device_placement.methods.problem import Options, Problem
 from hpcai.device_placement.methods.searching import Curve, Search
 
 FIELD: Final = 8  # beginnings
-POLISH: Final = 0.8  # of the budget, for the winner operator by operator
+POLISH: Final = 0.8  # of what is left of the budget, for the winner operator by operator
 HOT: Final = 0.003  # of the least seconds of the step, where a search begins,
 UNIT: Final = 0.1  # and of the seconds of a mean unit
 COLD: Final = 0.01  # of that, where it ends
@@ -92,7 +92,7 @@ def halve(quest: Quest, beginnings: Ints) -> None:
     units, seed = quest.units, quest.problem.options.seed
     runners = [Runner(units, make_ground(units, seed + i), start.copy()) for i, start in enumerate(beginnings)]
     rounds, begun = 1 + int(np.log2(len(runners))), quest.found.used
-    of_round = (1 - POLISH - begun) / rounds
+    of_round = (1 - POLISH) * (1 - begun) / rounds
     for number in range(rounds):
         for i, runner in enumerate(runners):
             runner.run(quest, begun + of_round * (number + (i + 1) / len(runners)))

@@ -1,4 +1,4 @@
-"""Annealing of a field of beginnings, which is halved; what the method ``learned`` is without a network.
+"""Annealing of a field of beginnings, which is halved: the search of the method ``learned`` without its network.
 
 Beginnings are the best single device and what list scheduling proposes: of placements drawn with chances that fall with
 the time at which a unit would end, the best. See learned/field.py for the search.
@@ -13,7 +13,6 @@ import numpy as np
 from hpcai.device_placement.devices import Devices
 from hpcai.device_placement.graph import Ints, OperatorGraph
 from hpcai.device_placement.learned.annealing import costs
-from hpcai.device_placement.learned.decoding import Decoder
 from hpcai.device_placement.learned.field import FIELD, Quest, halve
 from hpcai.device_placement.learned.proposing import Proposer, scheduling_decoder
 from hpcai.device_placement.methods import single
@@ -26,17 +25,12 @@ DRAWN: Final = 64  # placements that beginnings are taken from
 def search(graph: OperatorGraph, devices: Devices, options: Options) -> tuple[Ints, Curve]:
     """Return the best placement (n,) that was seen, and how the search went."""
     quest = Quest(graph, devices, options)
-    search_from(quest, scheduling_decoder(quest.units))
-    return quest.end()
-
-
-def search_from(quest: Quest, decoder: Decoder) -> None:
-    """Search from the best guess of a policy, the best that it draws, and the best single device."""
-    problem, units = quest.problem, quest.units
-    proposer = Proposer(units, decoder, problem.options.seed)
+    units = quest.units
+    proposer = Proposer(units, scheduling_decoder(units), options.seed)
     drawn = np.unique(np.vstack([proposer.best_guess(), proposer.propose(DRAWN)[0]]), axis=0)
     best = drawn[np.argsort(costs(units, drawn), kind="stable")[: FIELD - 1]]
-    alone = single.place(problem.graph, problem.devices, problem.options)
+    alone = single.place(graph, devices, options)
     quest.judge(units.operators_placed(best[0]), len(drawn))
     quest.judge(alone)
     halve(quest, np.vstack([best, units.units_of(alone)]))
+    return quest.end()

@@ -49,7 +49,7 @@ METHODS: Final = {
     "reinforce": Method("reinforce", True, "a policy over groups of this graph alone; after Mirhoseini et al. 2017"),
     "zero-shot": Method("zero_shot", True, "the best of 100 placements that a network draws, which learned elsewhere"),
     "policy": Method("policy", True, "draws from the network, and what is learned of this graph on the way"),
-    "learned": Method("learned", True, "halving from what the network proposes"),
+    "learned": Method("learned", True, "the network draws and learns on, halving goes on from the best"),
 }
 
 

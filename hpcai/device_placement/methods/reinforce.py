@@ -18,5 +18,5 @@ from hpcai.device_placement.methods.searching import Curve
 def search(graph: OperatorGraph, devices: Devices, options: Options) -> tuple[Ints, Curve]:
     """Return the best placement (n,) that was drawn, and how the search went."""
     quest = Quest(graph, devices, options)
-    learn_from(quest, blank_decoder(quest.units))
+    learn_from(quest, blank_decoder(quest.units), 1.0)
     return quest.end()

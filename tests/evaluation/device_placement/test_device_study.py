@@ -48,7 +48,7 @@ def test_every_case_method_and_seed_is_run(config, tmp_path):
     assert json.loads((tmp_path / "study" / "results.json").read_text()) == results
     report = (tmp_path / "study" / "report.html").read_text()
     assert "zoo:inception_v3 on 2" in report
-    assert "halving from what the network proposes" in report
+    assert "the network draws and learns on" in report
 
 
 def test_an_interrupted_comparison_goes_on(config, monkeypatch):
