@@ -6,11 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
+from hpcai.options import Workers
+
 twin_app = typer.Typer(
     no_args_is_help=True, help="Simulate a whole site: jobs, faults, power and cooling on one clock."
 )
 
 Days = Annotated[float | None, typer.Option(help="How long.  [default: as the file says]")]
+Draws = Annotated[int | None, typer.Option(min=1, help="How many draws.  [default: as the file says]")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Instead of what the file says, such as power.limit=0.8."),
+]
 Seed = Annotated[int | None, typer.Option(help="Of jobs and faults.  [default: as the file says]")]
 
 
@@ -30,8 +37,12 @@ def run_command(
         str | None, typer.Option(metavar="OTHER.yaml", help="The same, and all are compared with that one.")
     ] = None,
     record: Annotated[str | None, typer.Option(metavar="FILE.parquet", help="Write the timeline as it comes.")] = None,
+    change: Set = None,
     days: Days = None,
+    draws: Draws = None,
     seed: Seed = None,
+    workers: Workers = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the draws of an interrupted run.")] = False,
     out: Annotated[str | None, typer.Option(help="Folder for the results.  [default: as the file says]")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
@@ -39,17 +50,36 @@ def run_command(
     from hpcai.evaluation.site.config import load_other, load_site_config
     from hpcai.evaluation.site.evaluate import evaluate_site
 
-    given = {key: value for key, value in (("days", days), ("seed", seed), ("out", out)) if value is not None}
+    given = _given(change, days=days, draws=draws, seed=seed, out=out)
     site = load_site_config(config, given)
     others = [load_other(path, config, given) for path in compare or []]
     against = None if baseline is None else load_other(baseline, config, given)
     if against is not None:
         others.insert(0, against)
     name = None if against is None else against.name
-    results = evaluate_site(site, others, baseline=name, record=record, quiet=quiet)
+    results = evaluate_site(site, others, baseline=name, record=record, resume=resume, workers=workers, quiet=quiet)
     if not quiet:
         print("\n".join(table(results)))
         print(f"\nReport: {site.out}/report.html\nResults: {site.out}/results.json")
+
+
+@twin_app.command("score")
+def score_command(
+    config: Annotated[str, typer.Argument(metavar="SITE.yaml", help="Jobs, machine, faults, power, cooling.")],
+    change: Set = None,
+    days: Days = None,
+    draws: Draws = None,
+    seed: Seed = None,
+) -> None:
+    """Print the metrics of a site, means over its draws, as a line of JSON: what 'hpcai sweep' searches by."""
+    import json
+
+    from hpcai.evaluation.gpu_cluster.evaluate import plain
+    from hpcai.evaluation.site.config import load_site_config
+    from hpcai.evaluation.site.draws import means, measured
+
+    site = load_site_config(config, _given(change, days=days, draws=draws, seed=seed))
+    print(json.dumps(plain(means([measured(site.draw(k)) for k in range(site.draws)]))))
 
 
 @twin_app.command("watch")
@@ -63,8 +93,14 @@ def watch_command(
     from hpcai.evaluation.site.config import load_site_config
     from hpcai.evaluation.site.watch import Watcher
 
-    given = {key: value for key, value in (("days", days), ("seed", seed)) if value is not None}
-    Watcher(load_site_config(config, given), speed).run()
+    Watcher(load_site_config(config, _given(None, days=days, seed=seed)), speed).run()
+
+
+def _given(change: list[str] | None, **options: Any) -> dict[str, Any]:
+    """Return what the command line says instead of the file."""
+    from hpcai.evaluation.site.config import merged, settings_of
+
+    return merged(settings_of(change or []), {key: value for key, value in options.items() if value is not None})
 
 
 def table(results: dict[str, Any]) -> list[str]:
@@ -82,7 +118,14 @@ def table(results: dict[str, Any]) -> list[str]:
             continue
         say = {"s": duration, "%": percent}.get(measure.unit, number)
         cells = ["–" if value is None else say(value) for value in values]
-        ratios = [results["sites"][name]["ratios"][key] for name in names if name != base]
-        cells += ["–" if ratio is None else f"{ratio:.3f}" for ratio in ratios]
+        cells += [ratio_text(results["sites"][name], key) for name in names if name != base]
         lines.append(f"| {measure.heading} | {' | '.join(cells)} |")
     return lines
+
+
+def ratio_text(site: dict[str, Any], key: str) -> str:
+    """Return a site's ratio to the baseline, with its interval where there are several draws."""
+    ratio, (low, high) = site["ratios"][key], site["intervals"][key]
+    if ratio is None:
+        return "–"
+    return f"{ratio:.3f}" if low is None or high is None else f"{ratio:.3f} [{low:.3f}, {high:.3f}]"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Source, read_mapping, validated
@@ -18,6 +19,7 @@ from hpcai.simulation.site.setting import PowerRule, ShiftRule
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+Date = Annotated[str, Field(pattern=r"^\d\d-\d\d$")]  # MM-DD
 
 
 class _Part(BaseModel):
@@ -81,14 +83,14 @@ class CoolingSource(_Part):
     plant: str = "fast"
     preset: str | None = "mn-1"
     it_curve: str = "flat"
-    start: Annotated[str, Field(pattern=r"^\d\d-\d\d$")] | None = None
+    start: Date | None = None
     controller: dict[str, Any] | str = "default"
     every_minutes: Positive = 15.0
     limits: LimitsName = "recommended"
 
 
 class SiteConfig(_Part):
-    """One site for ``days``; a part that is not given is left out."""
+    """One site for ``days``; a part that is not given is left out. It is judged by the mean of its ``draws``."""
 
     jobs: JobSource
     machine: Source = "mn-1"
@@ -104,6 +106,8 @@ class SiteConfig(_Part):
     carbon: Source | None = None
     price: Source | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    draws: Count = 1
+    starts: tuple[Date, ...] = ()  # of the weather, one draw after another
     title: str = ""
     name: str = "site"
     out: Source = "runs/site"
@@ -114,6 +118,8 @@ class SiteConfig(_Part):
             raise ValueError(f"days {self.days:g}: expected a multiple of the tick, {self.tick_minutes} min")
         if self.shift is not None and getattr(self, self.shift.by) is None:
             raise ValueError(f"shift: expected {self.shift.by!r}, a series to shift by")
+        if self.starts and self.cooling is None:
+            raise ValueError("starts: expected a 'cooling' whose weather starts there")
         _ = self.case, self.rules
         return self
 
@@ -131,6 +137,16 @@ class SiteConfig(_Part):
         given = {"base": self.discipline} if isinstance(self.discipline, str) else self.discipline
         return discipline_of(given, "discipline")
 
+    def draw(self, k: int) -> SiteConfig:
+        """Return the ``k``-th draw by itself: with the next seed, the next stretch of a log, the next start."""
+        changes: dict[str, Any] = {"seed": self.seed + k, "draws": 1, "starts": ()}
+        if self.jobs.trace is not None:
+            changes["jobs"] = self.jobs.model_copy(update={"begin_days": self.jobs.begin_days + k * self.days})
+        if self.cooling is not None and self.starts:
+            start = self.starts[k % len(self.starts)]
+            changes["cooling"] = self.cooling.model_copy(update={"start": start})
+        return self.model_copy(update=changes)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain data that gives this configuration again, less ``out``."""
         return self.model_dump(mode="json", exclude={"out"}, exclude_defaults=True)
@@ -144,6 +160,23 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         result[key] = merged(old, value) if both and isinstance(old, Mapping) else value
     return result
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return what ``a.b=value`` pairs say, values as in YAML. Raises InputError for a pair that is none."""
+    fields: dict[str, Any] = {}
+    for pair in pairs:
+        path, equals, text = pair.partition("=")
+        if not (path and equals):
+            raise InputError(f"--set: expected KEY=VALUE, found {pair!r}")
+        try:
+            value: Any = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {path}: not YAML: {text!r}") from error
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        fields = merged(fields, value)
+    return fields
 
 
 def site_config(fields: Mapping[str, Any], where: str) -> SiteConfig:

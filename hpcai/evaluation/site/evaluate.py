@@ -19,6 +19,7 @@ from hpcai.evaluation.gpu_cluster.evaluate import plain
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.resumable import write_whole
 from hpcai.evaluation.site.config import SiteConfig
+from hpcai.evaluation.site.draws import Metrics, compare, means, measure_draws
 from hpcai.evaluation.site.inputs import Prepared, prepare
 from hpcai.evaluation.site.measures import MEASURES, Watch, by_tenant, job_table, measure
 from hpcai.evaluation.site.recorder import Recorder
@@ -32,7 +33,7 @@ _SUMS: Final = ("preemptions", "killed", "ended")  # counts so far: the last of 
 
 @dataclass(frozen=True)
 class Simulated:
-    """A site that has run: its timeline in at most POINTS spans, and what it amounts to."""
+    """One draw of a site that has run: its timeline in at most POINTS spans, and what it amounts to."""
 
     config: SiteConfig
     timeline: pd.DataFrame
@@ -108,12 +109,16 @@ def evaluate_site(
     *,
     baseline: str | None = None,
     record: str | Path | None = None,
+    resume: bool = False,
+    workers: int = 1,
     quiet: bool = True,
 ) -> dict[str, Any]:
     """Return the results of a site and of ``others`` beside it, which are also in its folder with a report.
 
     ``baseline`` is the name of the one that all are compared with, by default the first. ``record`` is a Parquet file
-    for the timeline of the first, of others beside it with their names. Raises InputError as :func:`simulate` does.
+    for the timeline of the first, of others beside it with their names. Timelines and jobs are those of the first draw;
+    the other draws are shared out among ``workers`` processes, and with ``resume`` those that are there are not made
+    again. Raises InputError as :func:`simulate` does.
     """
     from hpcai.evaluation.site.report import render
 
@@ -121,13 +126,17 @@ def evaluate_site(
     names = [each.name for each in configs]
     if len(set(names)) < len(names):
         raise InputError(f"sites: found the name {names[-1]!r} twice, expected a 'name' of its own for each")
-    baseline = baseline or names[0]
+    if len({each.draws for each in configs}) > 1:
+        raise InputError("sites: found different numbers of draws, expected as many of each")
+    baseline, folder = baseline or names[0], Path(config.out)
     runs = {}
     for each in configs:
         file = None if record is None else _beside(Path(record), each.name if each is not config else "")
-        runs[each.name] = simulate(each, record=file, quiet=quiet)
-    results = results_of(runs, baseline)
-    folder = Path(config.out)
+        runs[each.name] = simulate(each.draw(0), record=file, quiet=quiet)
+    draws = {name: [run.metrics] for name, run in runs.items()}
+    for name, further in measure_draws(configs, folder / "draws", workers, resume, quiet).items():
+        draws[name] += further
+    results = results_of(runs, draws, baseline)
     for name, run in runs.items():
         write_whole(folder / f"jobs-{name}.parquet", _parquet(run.jobs))
     write_whole(folder / "results.json", (json.dumps(results, indent=1, allow_nan=False) + "\n").encode())
@@ -145,12 +154,11 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def results_of(runs: dict[str, Simulated], baseline: str) -> dict[str, Any]:
-    """Return what was measured of each site, with each metric over that of the baseline."""
-    base = runs[baseline].metrics
+def results_of(runs: dict[str, Simulated], draws: dict[str, list[Metrics]], baseline: str) -> dict[str, Any]:
+    """Return the means over the draws of each site, with each metric over that of the baseline."""
     sites = {}
     for name, run in runs.items():
-        ratios = {key: value / base[key] if base[key] else np.nan for key, value in run.metrics.items()}
+        compared = compare(draws[name], draws[baseline])
         sites[name] = {
             "config": run.config.as_dict(),
             "seed": run.config.seed,
@@ -158,12 +166,15 @@ def results_of(runs: dict[str, Simulated], baseline: str) -> dict[str, Any]:
             "left_out": run.prepared.left_out,
             "outages": len(run.prepared.setting.outages),
             "begin": None if run.prepared.begin is None else run.prepared.begin.isoformat(),
-            "metrics": run.metrics,
-            "ratios": ratios,
+            "metrics": means(draws[name]),
+            "ratios": {key: ratio.value for key, ratio in compared.items()},
+            "intervals": {key: [ratio.low, ratio.high] for key, ratio in compared.items()},
+            "draws": draws[name],
             "tenants": run.tenants,
             "sha256": run.prepared.sha256,
         }
+    count = len(draws[baseline])
     result: dict[str, Any] = plain(
-        {"hpcai": version("hpcai"), "baseline": baseline, "sites": sites, "measures": list(MEASURES)}
+        {"hpcai": version("hpcai"), "baseline": baseline, "draws": count, "sites": sites, "measures": list(MEASURES)}
     )
     return result

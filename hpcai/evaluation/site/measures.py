@@ -32,7 +32,9 @@ MEASURES: Final = {
     "ended": Measure("jobs ended", "", 1, "Jobs that ended within the time."),
     "wait": Measure("mean wait", "s", -1, "From submission to the first start, or to the end of the time."),
     "p95_wait": Measure("95 % wait", "s", -1, "95th percentile of that."),
-    "slowdown": Measure("slowdown", "", -1, "Mean bounded slowdown of the jobs that ended."),
+    "slowdown": Measure(
+        "slowdown", "", -1, "Mean bounded slowdown; of jobs that have not ended as if the rest were done at once."
+    ),
     "challenge_wait": Measure("grand challenge", "s", -1, "Mean wait of grand challenges."),
     "utilisation": Measure("GPUs held", "%", 0, "GPU-seconds held over those there are."),
     "goodput": Measure(
@@ -48,7 +50,8 @@ MEASURES: Final = {
     "site": Measure("site, MWh", "", -1, "Energy of everything."),
     "pue": Measure("PUE", "", -1, "Energy of the site over that of the machines."),
     "peak": Measure("peak IT, kW", "", -1, "Highest mean power of the machines over a tick."),
-    "per_work": Measure("kWh per GPU h", "", -1, "Energy of the site over the GPU-hours of goodput."),
+    "work": Measure("work, GPU h", "", 1, "GPU-hours at full speed of the work done that stayed done."),
+    "per_work": Measure("kWh per GPU h", "", -1, "Energy of the site over that work."),
     "carbon": Measure("CO2, t", "", -1, "Of the energy of the site."),
     "cost": Measure("cost", "", -1, "Of the energy of the site, in the currency of the price."),
     "hot_minutes": Measure("hot, min", "", -1, "Time in which the warmer side's inlets were above the limit."),
@@ -83,16 +86,16 @@ def measure(site: Site, watch: Watch) -> dict[str, float]:
     duration, gpus = site.setting.duration, site.setting.machine.total_gpus
     out, totals = site.outcome(), site.totals
     wait = waits(out, duration)
-    ended = out[out["end"].notna()]
-    slowdown = (ended["end"] - ended["submit"]).to_numpy() / np.maximum(ended["work"].to_numpy(), SLOWDOWN_FLOOR)
+    done = (out["executed"] - out["undone"]).clip(lower=0.0)
+    work = float((done * out["gpus"]).sum()) / HOUR
     held, lost, overhead = (float(out[name].sum()) for name in ("attained", "lost", "overhead"))
     useful = held - lost - overhead
     cooled = site.hall is not None
     return {
-        "ended": float(len(ended)),
+        "ended": float(out["end"].notna().sum()),
         "wait": float(wait.mean()),
         "p95_wait": float(np.quantile(wait, 0.95)),
-        "slowdown": float(np.maximum(slowdown, 1.0).mean()) if len(ended) else np.nan,
+        "slowdown": float(slowdowns(out, done, duration).mean()),
         "challenge_wait": float(wait[out["rank"] == CHALLENGE].mean()) if (out["rank"] == CHALLENGE).any() else np.nan,
         "utilisation": held / (gpus * duration),
         "goodput": useful / (gpus * duration),
@@ -106,7 +109,8 @@ def measure(site: Site, watch: Watch) -> dict[str, float]:
         "site": totals.site / KWH / 1e3,
         "pue": totals.site / totals.it if cooled else np.nan,
         "peak": watch.peak / 1e3,
-        "per_work": totals.site / KWH / (useful / HOUR) if useful > 0 else np.nan,
+        "work": work,
+        "per_work": totals.site / KWH / work if work > 0 else np.nan,
         "carbon": totals.carbon / 1e3,
         "cost": totals.cost,
         "hot_minutes": watch.hot if cooled else np.nan,
@@ -114,6 +118,16 @@ def measure(site: Site, watch: Watch) -> dict[str, float]:
         "inlet_max": watch.inlet if cooled else np.nan,
         "limited_minutes": watch.limited,
     }
+
+
+def slowdowns(out: pd.DataFrame, done: pd.Series[float], duration: float) -> pd.Series[float]:
+    """Return the bounded slowdown of each job; who has not ended does what is left at full speed from the end on.
+
+    ``done`` is the work that each job has done (s). So nobody looks better for leaving jobs undone.
+    """
+    end = out["end"].fillna(duration + (out["work"] - done).clip(lower=0.0))
+    result: pd.Series[float] = ((end - out["submit"]) / out["work"].clip(lower=SLOWDOWN_FLOOR)).clip(lower=1.0)
+    return result
 
 
 def waits(out: pd.DataFrame, duration: float) -> pd.Series[float]:

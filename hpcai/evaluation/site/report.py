@@ -12,6 +12,7 @@ from hpcai.evaluation import figures
 from hpcai.evaluation.figures import Figure, time_unit
 from hpcai.evaluation.humanise import duration, number, percent
 from hpcai.evaluation.page import render_page
+from hpcai.evaluation.site.commands import ratio_text
 from hpcai.evaluation.site.evaluate import Simulated
 from hpcai.evaluation.site.measures import MEASURES
 from hpcai.evaluation.tables import Cell, Row, Table
@@ -53,17 +54,17 @@ class Chapter:
         base = self.results["baseline"]
         others = [name for name in self.runs if name != base]
         if not others:
-            of = self.runs[base].metrics
-            pue = f" at a PUE of {of['pue']:.3f}" if np.isfinite(of["pue"]) else ""
+            of = self.results["sites"][base]["metrics"]
+            pue = "" if of["pue"] is None else f" at a PUE of {of['pue']:.3f}"
             return f"{number(of['site'])} MWh{pue}; jobs wait {duration(of['wait'])} in the mean."
         return " ".join(self._against(name, base) for name in others)
 
     def _against(self, name: str, base: str) -> str:
-        ratios = self.results["sites"][name]["ratios"]
+        site = self.results["sites"][name]
         said = [
-            f"{ratios[key]:.3f} × the {word}"
-            for key, word in (("site", "energy"), ("carbon", "CO2"), ("wait", "wait"), ("goodput", "goodput"))
-            if ratios[key] is not None
+            f"{ratio_text(site, key)} × the {word}"
+            for key, word in (("site", "energy"), ("carbon", "CO2"), ("slowdown", "slowdown"), ("work", "work"))
+            if site["ratios"][key] is not None
         ]
         return f"{name} has {', '.join(said)} of {base}."
 
@@ -86,18 +87,26 @@ class Chapter:
         others = [name for name in self.runs if name != base]
         headings = [("metric", ""), (base, "")]
         headings += [(word, "") for name in others for word in (name, f"{name} / {base}")]
-        rows = []
+        rows, sites = [], self.results["sites"]
         for key, measure in MEASURES.items():
-            own = self.runs[base].metrics[key]
-            if not any(np.isfinite(run.metrics[key]) for run in self.runs.values()):
+            if all(sites[name]["metrics"][key] is None for name in self.runs):
                 continue
-            cells = [Cell(measure.heading), _value(own, measure.unit)]
+            cells = [Cell(measure.heading), _value(sites[base]["metrics"][key], measure.unit)]
             for name in others:
-                value = self.runs[name].metrics[key]
-                share = value / own if own else np.nan
-                cells += [_value(value, measure.unit), Cell(f"{share:.3f}" if np.isfinite(share) else "–", share)]
+                share = sites[name]["ratios"][key]
+                cells += [_value(sites[name]["metrics"][key], measure.unit), Cell(ratio_text(sites[name], key), share)]
             rows.append(Row(cells))
         return Table("metrics", headings, rows)
+
+    @property
+    def draws(self) -> str:
+        """How sure the ratios are, in words."""
+        if (count := self.results["draws"]) == 1:
+            return "One draw of jobs and faults: a ratio says what happened here, not what would on another seed."
+        return (
+            f"Means of {count} draws of jobs, faults and weather, the same for all; ratios of means with 95 % "
+            "intervals, paired draw by draw (bootstrap, BCa). Timelines and tenants are those of the first draw."
+        )
 
     @property
     def tenants(self) -> Table:
@@ -223,8 +232,8 @@ def _layout(panels: list[str], title: str) -> dict[str, Any]:
     return layout
 
 
-def _value(value: float, unit: str) -> Cell:
-    if not np.isfinite(value):
+def _value(value: float | None, unit: str) -> Cell:
+    if value is None or not np.isfinite(value):
         return Cell("–")
     text = duration(value) if unit == "s" else percent(value) if unit == "%" else number(value)
     return Cell(text, value)

@@ -79,8 +79,10 @@ class MachinePower:
         self.idle_sides: Floats = np.array([group.idle for group in self.model.groups]) @ sides
         self.most_sides: Floats = np.array([group.maximum for group in self.model.groups]) @ sides
         self.limits = np.ones(groups)  # on the GPUs of each group
+        self.own = np.ones(n)  # on those of each job
         self.active: set[int] = set()  # who draws now
         self._pods_on = np.zeros((n, groups))
+        self._drawn = np.zeros((groups, n))  # W that each job adds now on each group
         self.dynamic = np.zeros(n)  # W that each job adds now
         self._idle = np.zeros(n)  # W of idle power that it answers for now
         self._since = np.full(n, begin)
@@ -117,7 +119,11 @@ class MachinePower:
     def under(self, limit: float) -> float:
         """Return what the machines would draw now under a limit on all GPUs, W."""
         rows = np.fromiter(self.active, dtype=np.int64, count=len(self.active))
-        return float(self.idle_sides.sum() + (self.level(limit).dynamic[rows] * self._pods_on[rows]).sum())
+        drawn = 0.0
+        for own in np.unique(self.own[rows]).tolist():
+            like = rows[self.own[rows] == own]
+            drawn += float((self.level(min(limit, own)).dynamic[like] * self._pods_on[like]).sum())
+        return float(self.idle_sides.sum()) + drawn
 
     def change(self, jobs: list[int], now: float) -> None:
         """Something happened to ``jobs`` (rows) by ``now``: look where they are, and what they draw there."""
@@ -136,10 +142,10 @@ class MachinePower:
             self._draw(j)
         self._sum_sides()
 
-    def limit(self, limits: Floats, now: float) -> None:
-        """Limit the GPUs of each group from ``now`` on, (groups,), each one of LEVELS."""
+    def limit(self, limits: Floats, own: Floats, now: float) -> None:
+        """Limit the GPUs of each group, (groups,), and those of each job, (jobs,), from ``now`` on; each of LEVELS."""
         self._count_sides(now)
-        self.limits = limits.copy()
+        self.limits, self.own = limits.copy(), own.copy()
         for j in sorted(self.active):
             self._count(j, now)
             self._draw(j)
@@ -167,12 +173,13 @@ class MachinePower:
         """Say what job ``j`` draws, and how fast it is, as it stands; a gang is as fast as the slowest of its pods."""
         pods = self._pods_on[j]
         self._idle[j] = self._answers[j] @ pods
-        drawn, speed = 0.0, 1.0
+        speed = 1.0
+        self._drawn[:, j] = 0.0
         for g in np.flatnonzero(pods).tolist():
-            level = self.level(float(self.limits[g]))
-            drawn += level.dynamic[j, g] * pods[g]
+            level = self.level(min(float(self.limits[g]), float(self.own[j])))
+            self._drawn[g, j] = level.dynamic[j, g] * pods[g]
             speed = min(speed, float(level.speed[j, g]))
-        self.dynamic[j], self.speed[j] = drawn, speed
+        self.dynamic[j], self.speed[j] = self._drawn[:, j].sum(), speed
 
     def _count(self, j: int, now: float) -> None:
         held = now - self._since[j]
@@ -189,7 +196,4 @@ class MachinePower:
     def _sum_sides(self) -> None:
         """Add up what is drawn on each side; anew, so that nothing is left over of sums and differences."""
         rows = np.fromiter(self.active, dtype=np.int64, count=len(self.active))
-        of_groups = np.zeros(len(self.limits))
-        for g, limit in enumerate(self.limits.tolist()):
-            of_groups[g] = (self.level(limit).dynamic[rows, g] * self._pods_on[rows, g]).sum()
-        self._now_sides = of_groups @ self.sides
+        self._now_sides = np.array([of_group[rows].sum() for of_group in self._drawn]) @ self.sides

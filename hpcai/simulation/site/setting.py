@@ -23,14 +23,20 @@ from hpcai.simulation.faults.outages import Outage
 class PowerRule(BaseModel):
     """How hard GPUs may be driven.
 
-    ``limit`` on every GPU, as a share of the most that it can draw; below it, at every tick, the highest of LEVELS
-    with which the machines draw at most ``budget`` (a share of the most that they can draw). Where an inlet is warmer
-    than ``throttle_from``, the GPUs of its side are limited the more the warmer it is, to LOWEST at ``throttle_to``.
+    ``limit`` on every GPU, as a share of the most that it can draw, ``long_limit`` on those of jobs that are expected
+    to take ``long_from`` s or longer, which hold most of the energy and few of the slowdowns. With ``ease`` the latter
+    is the weaker the more GPUs jobs wait for, and gone where these are that share of the machine. Below ``limit``, at
+    every tick, the highest of LEVELS with which the machines draw at most ``budget`` (a share of the most that they can
+    draw). Where an inlet is warmer than ``throttle_from``, the GPUs of its side are limited the more the warmer it is,
+    to LOWEST at ``throttle_to``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: Annotated[float, Field(ge=LOWEST, le=1)] = 1.0
+    long_limit: Annotated[float, Field(ge=LOWEST, le=1)] = 1.0
+    long_from: Annotated[float, Field(ge=0)] = 3600.0  # s
+    ease: Annotated[float, Field(gt=0)] | None = None
     budget: Annotated[float, Field(gt=0, le=1)] | None = None
     throttle_from: float | None = None  # °C; None: never
     throttle_to: float = 45.0  # °C

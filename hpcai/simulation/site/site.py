@@ -32,7 +32,7 @@ from hpcai.simulation.site.flow import SiteFlow
 from hpcai.simulation.site.hall import TickedHall, stretch
 from hpcai.simulation.site.power import LEVELS, MachinePower, sides_of
 from hpcai.simulation.site.rules.flow import bring_all_up_to_date
-from hpcai.simulation.site.setting import SiteSetting, flexible
+from hpcai.simulation.site.setting import PowerRule, SiteSetting, flexible
 from hpcai.simulation.site.timeline import COLUMNS, INDEX, Timeline
 
 Floats = NDArray[np.float64]
@@ -84,7 +84,9 @@ class Site:
         self.timeline, self.totals = Timeline(sink), Totals()
         self.energy, self.carbon, self.cost = (np.zeros(len(jobs)) for _ in range(3))  # of each job: J, kg, money
         self.hall = self._hall()
-        self.limit = 1.0 if setting.power is None else setting.power.limit  # the rule's, before throttling
+        rule = PowerRule() if setting.power is None else setting.power
+        self.limit = rule.limit  # before throttling
+        self._long = self.workload.work["estimate"] >= rule.long_from
         self.asks_ticks = asks_ticks
         self._stands = False
         self._flexible = flexible(self.workload.work, 0.0 if setting.shift is None else setting.shift.least)
@@ -225,7 +227,8 @@ class Site:
     def _note(self, it: Floats, of_jobs: float, hvac: float, whole: float, carbon: float, price: float) -> None:
         assert self.power is not None
         at, row = self.cluster.at[0], self._row
-        limits = [float(self.power.limits[share > 0].min(initial=1.0)) for share in self.power.sides.T]
+        own = float(self.power.own.min())
+        limits = [float(self.power.limits[share > 0].min(initial=own)) for share in self.power.sides.T]
         total = self.setting.machine.total_gpus
         down = self.faults.down
         on_books = total - float(self.cluster.nodes.gpus[down].sum()) - float(at["free"]) / MILLI
@@ -249,19 +252,33 @@ class Site:
         self.set_limit(self.limit)
 
     def set_limit(self, limit: float) -> None:
-        """Limit all GPUs, as a share of the most they can draw, as far as budget and inlets do not more."""
+        """Limit all GPUs, as a share of the most they can draw, as far as budget, inlets and long jobs do not more."""
         rule = self.setting.power
         if self.power is None or rule is None:
             return
         self.limit = limit
+        own = np.where(self._long, _at_most(self._eased(rule)), 1.0)
         if rule.budget is not None:
             most = rule.budget * float(self.power.most_sides.sum())
             while limit > LEVELS[0] and self.power.under(_at_most(limit)) > most:
                 limit = _below(limit)
         limits = np.array([_at_most(min(limit, self._throttled(g))) for g in range(len(self.power.limits))])
-        if (limits != self.power.limits).any():
-            self.power.limit(limits, self.env.now)
+        if (limits != self.power.limits).any() or (own != self.power.own).any():
+            self.power.limit(limits, own, self.env.now)
             self.flow.slow()
+
+    def _eased(self, rule: PowerRule) -> float:
+        """Return what is left of the limit on long jobs while others wait for their GPUs."""
+        if rule.ease is None or rule.long_limit >= 1.0:
+            return rule.long_limit
+        return rule.long_limit + (1.0 - rule.long_limit) * min(self.pressure / rule.ease, 1.0)
+
+    @property
+    def pressure(self) -> float:
+        """GPUs that the jobs of the queue wait for, over those of the machine."""
+        rows = self.cluster.queue[: self.cluster.at[0]["queued"]]
+        work = self.cluster.work[rows]
+        return float((work["tasks"] * work["gpu"]).sum()) / MILLI / self.setting.machine.total_gpus
 
     def _throttled(self, g: int) -> float:
         """Return the limit that the warmth of its inlets leaves the GPUs of group ``g``."""

@@ -15,9 +15,18 @@ from typer.testing import CliRunner
 
 from hpcai.errors import InputError
 from hpcai.evaluation.site.commands import table, twin_app
-from hpcai.evaluation.site.config import Falls, FaultSource, load_other, load_site_config, merged, site_config
+from hpcai.evaluation.site.config import (
+    Falls,
+    FaultSource,
+    load_other,
+    load_site_config,
+    merged,
+    settings_of,
+    site_config,
+)
+from hpcai.evaluation.site.draws import measure_draws, measured
 from hpcai.evaluation.site.inputs import outages_of, prepare
-from hpcai.evaluation.site.measures import MEASURES
+from hpcai.evaluation.site.measures import MEASURES, slowdowns
 from hpcai.simulation.energy.it_power import KWH
 from hpcai.simulation.site.timeline import COLUMNS
 
@@ -94,10 +103,68 @@ def test_a_baseline_is_another_file(site_file):
     results = {"baseline": "b", "sites": {}}
     for name, it in (("b", 2.0), ("a", 1.0)):
         metrics = dict.fromkeys(MEASURES) | {"it": it, "wait": 60.0}
-        results["sites"][name] = {"metrics": metrics, "ratios": dict.fromkeys(MEASURES) | {"it": it / 2.0}}
+        results["sites"][name] = {
+            "metrics": metrics,
+            "ratios": dict.fromkeys(MEASURES) | {"it": it / 2.0},
+            "intervals": dict.fromkeys(MEASURES, (None, None)) | {"it": (0.4, 0.6)},
+        }
     lines = table(results)
     assert lines[0] == "| metric | b | a | a / b |"
-    assert "| IT, MWh | 2 | 1 | 0.500 |" in lines
+    assert "| IT, MWh | 2 | 1 | 0.500 [0.400, 0.600] |" in lines
+
+
+def test_draws_are_paired_and_an_interrupted_run_goes_on(site_file, tmp_path):
+    out = tmp_path / "out"
+    small = ["--set", "tick_minutes=5", "--set", 'starts=["07-02", "07-03"]', "--days", "0.125", "--draws", "3"]
+    given = ["run", str(site_file), "--compare", str(site_file.parent / "other.yaml"), *small, "--out", str(out)]
+    done = CliRunner().invoke(twin_app, given)
+    assert done.exit_code == 0, done.output
+    results = json.loads((out / "results.json").read_text())
+    plain, other = (results["sites"][name] for name in ("plain", "other"))
+    assert results["draws"] == len(plain["draws"]) == 3
+    assert len({draw["it"] for draw in plain["draws"]}) == 3
+    assert plain["metrics"]["it"] == pytest.approx(np.mean([draw["it"] for draw in plain["draws"]]), rel=1e-5)
+    low, high = other["intervals"]["it"]
+    each = [one["it"] / base["it"] for one, base in zip(other["draws"], plain["draws"], strict=True)]
+    assert min(each) - 1e-3 < low < other["ratios"]["it"] < high < max(each) + 1e-3
+    assert "Means of 3 draws" in (out / "report.html").read_text()
+    file = out / "draws/plain-2.json"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps(kept | {"metrics": kept["metrics"] | {"it": 99.0}}))
+    (out / "draws/other-1.json").unlink()
+    assert CliRunner().invoke(twin_app, [*given, "--resume", "--quiet"]).exit_code == 0
+    again = json.loads((out / "results.json").read_text())["sites"]
+    assert again["plain"]["draws"][2]["it"] == 99.0  # believed
+    assert again["other"]["draws"] == other["draws"]
+
+
+def test_draws_in_processes_are_those_made_here(site_file, tmp_path):
+    config = load_site_config(site_file, {"days": 0.0625, "tick_minutes": 15, "draws": 3})
+    here, there = (measure_draws([config], tmp_path / str(n), n, False, True)["plain"] for n in (1, 2))
+    assert pd.DataFrame(here).equals(pd.DataFrame(there))
+
+
+def test_a_score_is_a_line_of_json(site_file):
+    given = ["score", str(site_file), "--days", "0.0625", "--set", "power.limit=0.5", "--draws", "2"]
+    done = CliRunner().invoke(twin_app, given)
+    assert done.exit_code == 0, done.output
+    score = json.loads(done.output)
+    config = load_site_config(site_file, {"days": 0.0625, "power": {"limit": 0.5}, "draws": 2})
+    assert score["it"] == pytest.approx(np.mean([measured(config.draw(k))["it"] for k in (0, 1)]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"), [(["days"], "found 'days'"), (["a={"], "not YAML"), (["=3"], "expected KEY=VALUE")]
+)
+def test_a_wrong_setting_on_the_command_line_is_told(pairs, says):
+    with pytest.raises(InputError, match=says):
+        settings_of(pairs)
+
+
+def test_nobody_looks_better_for_leaving_jobs_undone():
+    out = pd.DataFrame({"submit": [0.0, 0.0, 0.0], "work": [100.0, 100.0, 2.0], "end": [150.0, np.nan, 4.0]})
+    found = slowdowns(out, pd.Series([100.0, 40.0, 2.0]), 200.0)
+    assert found.tolist() == [1.5, 2.6, 1.0]
 
 
 def test_what_is_otherwise_is_merged_key_by_key(site_file):

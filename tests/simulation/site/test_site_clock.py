@@ -199,7 +199,7 @@ def everything(weather: str, seed: int = 1, **other) -> Site:
         2 * 86400.0,
         outages=[*OUTAGES, Outage(15_000.0, (0, 4, 5), 3_000.0)],
         cooling=CoolingCase(weather=weather, preset="mn-1"),
-        power=PowerRule(limit=0.8, budget=0.6, throttle_from=20.0, throttle_to=28.0),
+        power=PowerRule(limit=0.8, long_limit=0.6, ease=2, budget=0.6, throttle_from=20.0, throttle_to=28.0),
         carbon=signal,
         shift=ShiftRule(by="carbon", least=0.0),
         **other,
@@ -241,17 +241,48 @@ def test_the_machines_draw_what_their_jobs_do():
     assert site.totals.it == pytest.approx(expected, rel=1e-9)
 
 
+def limitable(count: int) -> pd.DataFrame:
+    """Return jobs that begin at once, each on a node of V100, and draw more than half of what their GPUs can."""
+    jobs = jobs_of(5, 40).assign(gpus=8.0, pods=1, kind="batch", qos="normal", gpu_kind="V100", model="", submit=0.0)
+    jobs = jobs.assign(busy=1.0)
+    slowed = make(jobs).power.level(0.5).speed[:, 1] < 0.99
+    return jobs[slowed].iloc[:count].reset_index(drop=True)
+
+
 def test_a_limit_saves_power_and_slows_jobs_by_the_measured_curve():
-    jobs = jobs_of(5, 1)
-    jobs = jobs.assign(gpus=8.0, pods=1, kind="batch", qos="normal", gpu_kind="V100", model="", submit=0.0, busy=1.0)
+    jobs = limitable(1)
     free, limited = (make(jobs, power=PowerRule(limit=limit)) for limit in (1.0, 0.5))
     for site in (free, limited):
         site.run()
     speed = float(limited.power.level(0.5).speed[0, 1])
     ran = [float(site.outcome()["end"][0] - site.outcome()["start"][0]) for site in (free, limited)]
     assert ran[1] == pytest.approx(ran[0] / speed, rel=1e-9)
-    assert speed <= 1
-    assert limited.totals.it <= free.totals.it
+    assert speed < 1
+    assert limited.totals.it < free.totals.it
+
+
+def test_long_jobs_are_limited_and_short_ones_are_not():
+    two = limitable(2).assign(run_time=[3000.0, 9000.0], requested_time=[3000.0, 9000.0])
+    sites = [make(two, power=PowerRule(**rule)) for rule in ({}, {"long_limit": 0.5}, {"limit": 0.5})]
+    for site in sites:
+        site.run()
+    free, long, both = (site.outcome()["end"] - site.outcome()["start"] for site in sites)
+    assert long[0] == free[0] < both[0]
+    assert long[1] == pytest.approx(both[1], rel=1e-9)
+    assert long[1] > 1.01 * free[1]
+    it = [site.totals.it for site in sites]
+    assert it[2] < it[1] < it[0]
+
+
+def test_limits_on_long_jobs_are_eased_while_others_wait():
+    rule = {"long_limit": 0.5, "long_from": 0.0}
+    sites = [make(jobs_of(6), power=PowerRule(**rule, ease=ease)) for ease in (None, 1e-6)]
+    for site in sites:
+        site.run()
+    firm, eased = (site.timeline.table() for site in sites)
+    assert (firm["limit_east"] == 0.5).all()
+    assert set(eased["limit_east"]) == {0.5, 1.0}
+    assert (eased["limit_east"] == 0.5)[eased["running"] == 0].all()
 
 
 def test_a_budget_is_kept_where_limits_can_keep_it():
