@@ -185,3 +185,25 @@ def test_settings_that_cannot_be_used(given, says):
 def test_an_unknown_option_is_told():
     with pytest.raises(InputError, match="reset option 'day'"):
         OperationsEnv(SHORT).reset(options={"day": 3})
+
+
+def test_mo_gymnasium_takes_it():
+    """Its wrappers and its vector environment, which read ``reward_space`` and expect a vector of rewards."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pygame, which it imports for games of its own
+        mo = pytest.importorskip("mo_gymnasium")
+
+    def make() -> gym.Env:
+        return mo.make("hpcai_envs:hpcai/Operations-v0", config=SHORT, vector=True)
+
+    vector, linear = make(), mo.wrappers.LinearReward(make(), weight=np.array([1.0, 0.0, 0.01, 1.0, 0.01]))
+    for env in (vector, linear):
+        env.reset(seed=3)
+        env.action_space.seed(3)
+    action = vector.action_space.sample()
+    rewards, sum_ = vector.step(action)[1], linear.step(action)[1]
+    assert rewards.shape == (len(COSTS),)
+    assert sum_ == pytest.approx(float(rewards @ [1.0, 0.0, 0.01, 1.0, 0.01]), rel=1e-5)
+    several = mo.wrappers.vector.MOSyncVectorEnv([make, make])
+    several.reset(seed=3)
+    assert several.step(several.action_space.sample())[1].shape == (2, len(COSTS))
