@@ -25,7 +25,7 @@ class SiteFlow(ClusterFlow):
         self,
         env: simpy.Environment,
         cluster: Cluster,
-        on_change: Callable[[list[int]], object],
+        on_change: Callable[[NDArray[np.int64]], object],
         *,
         asks: bool = False,
     ) -> None:
@@ -86,7 +86,7 @@ class SiteFlow(ClusterFlow):
         at["logged"] = 0
         if len(log):
             self._count(log)
-            self._on_change(np.unique(log["job"]).tolist())
+            self._on_change(np.unique(log["job"]))
 
     def _count(self, log: NDArray[np.void]) -> None:
         stopped = log["what"] == STOPPED

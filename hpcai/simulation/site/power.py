@@ -6,8 +6,7 @@ draws its idle power at all times. Powers change at events alone, so energies ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,21 +17,14 @@ from hpcai.cluster.power.model import PowerModel
 from hpcai.cluster.spec import Machine
 from hpcai.cooling.interface import SIDES
 from hpcai.errors import InputError
-from hpcai.scheduling.gpu_cluster.state import RUNNING, STOPPING, Cluster
-from hpcai.simulation.energy.it_power import draw
+from hpcai.scheduling.gpu_cluster.state import Cluster
+from hpcai.simulation.energy.it_power import Draw, draw
+from hpcai.simulation.site.rules.power import Account, draw_all_as_told, look_at, sum_up
 
 Floats = NDArray[np.float64]
 
 LEVELS: Final = np.round(np.arange(LOWEST, 1.0 + 1e-9, 0.05), 2)
 """Limits that GPUs can be told, as a share of the most that they can draw, ascending; the last limits nothing."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """What jobs draw, and how fast they are, under one limit; all (jobs, groups), as if a job were on one group."""
-
-    dynamic: Floats  # W
-    speed: Floats  # of that without a limit
 
 
 def sides_of(machine: Machine, given: dict[str, str] | None = None) -> Floats:
@@ -72,83 +64,79 @@ class MachinePower:
         self._of_node = np.repeat(np.arange(groups), [group.count for group in machine.groups])
         self.sides = sides
         self._pods = np.maximum(cluster.work["tasks"], 1)
-        self._levels: dict[float, Level] = {}
-        drawn = [draw(jobs, machine, self._wholly(g), seed=seed) for g in range(groups)]
+        self._known: set[int] = set()  # the levels that there are figures of
+        drawn = [self._wholly(g, None) for g in range(groups)]
         self.model: PowerModel = drawn[0].model
-        self._answers = np.column_stack([each.power.idle for each in drawn]) / self._pods[:, None]
         self.idle_sides: Floats = np.array([group.idle for group in self.model.groups]) @ sides
         self.most_sides: Floats = np.array([group.maximum for group in self.model.groups]) @ sides
         self.limits = np.ones(groups)  # on the GPUs of each group
         self.own = np.ones(n)  # on those of each job
-        self.active: set[int] = set()  # who draws now
-        self._pods_on = np.zeros((n, groups))
-        self._drawn = np.zeros((groups, n))  # W that each job adds now on each group
-        self.dynamic = np.zeros(n)  # W that each job adds now
-        self._idle = np.zeros(n)  # W of idle power that it answers for now
-        self._since = np.full(n, begin)
-        self.added = np.zeros(n)  # J since the account was last settled, by job
-        self.answered = np.zeros(n)
-        self._touched: set[int] = set()
+        of_node = np.repeat(np.arange(groups), [group.count for group in machine.groups])
+        answers = np.column_stack([each.power.idle for each in drawn]) / self._pods[:, None]
+        self.account = _account(of_node, answers, begin)
+        self._of_groups = np.zeros(groups)
         self._now_sides = np.zeros(len(SIDES))  # W, dynamic
         self._energy_sides = np.zeros(len(SIDES))
         self._sides_since = begin
-        self.speed = np.ones(n)
+        self._know(len(LEVELS) - 1)
 
-    def _wholly(self, g: int) -> Floats:
-        where = np.zeros((len(self._jobs), len(self._machine.groups)))
+    def _wholly(self, g: int, limit: float | None) -> Draw:
+        """Return what jobs draw as if each were on group ``g`` alone."""
+        n = len(self._jobs)
+        where = np.zeros((n, len(self._machine.groups)))
         where[:, g] = 1.0
-        return where
+        given = None if limit is None else np.full(n, limit)
+        return draw(self._jobs, self._machine, where, limit=given, seed=self._seed)
 
-    def level(self, limit: float) -> Level:
-        """Return what jobs draw under a limit, one of LEVELS."""
-        if limit not in self._levels:
-            n, groups = len(self._jobs), len(self._machine.groups)
-            given = None if limit >= 1 else np.full(n, limit)
-            drawn = [
-                draw(self._jobs, self._machine, self._wholly(g), limit=given, seed=self._seed) for g in range(groups)
-            ]
-            dynamic = np.column_stack([each.power.dynamic for each in drawn]) / self._pods[:, None]
-            self._levels[limit] = Level(dynamic, np.column_stack([each.speed for each in drawn]))
-        return self._levels[limit]
+    def _know(self, level: int) -> None:
+        """Have figures of what jobs draw under one of LEVELS."""
+        if level in self._known:
+            return
+        self._known.add(level)
+        limit = None if LEVELS[level] >= 1 else float(LEVELS[level])
+        for g in range(len(self.limits)):
+            drawn = self._wholly(g, limit)
+            self.account.dynamic_of[level, :, g] = drawn.power.dynamic / self._pods
+            self.account.speed_of[level, :, g] = drawn.speed
 
     @property
     def watts(self) -> Floats:
         """What the machines of each side draw now, (sides,)."""
         return self.idle_sides + self._now_sides
 
+    @property
+    def speed(self) -> Floats:
+        """How fast each job is under its limits, as a share of that without, (jobs,)."""
+        return self.account.speed
+
+    def speed_under(self, limit: float) -> Floats:
+        """Return how fast each job would be under a limit, (jobs, groups), as if it were on one group."""
+        self._know(_level(limit))
+        found: Floats = self.account.speed_of[_level(limit)]
+        return found
+
     def under(self, limit: float) -> float:
         """Return what the machines would draw now under a limit on all GPUs, W."""
-        rows = np.fromiter(self.active, dtype=np.int64, count=len(self.active))
-        drawn = 0.0
-        for own in np.unique(self.own[rows]).tolist():
-            like = rows[self.own[rows] == own]
-            drawn += float((self.level(min(limit, own)).dynamic[like] * self._pods_on[like]).sum())
-        return float(self.idle_sides.sum()) + drawn
+        rows = np.flatnonzero(self.account.active)
+        levels = np.minimum(self.account.own[rows], _level(limit))
+        for level in np.unique(levels).tolist():
+            self._know(level)
+        return float(self.idle_sides.sum() + (self.account.dynamic_of[levels, rows] * self.account.pods[rows]).sum())
 
-    def change(self, jobs: list[int], now: float) -> None:
+    def change(self, jobs: NDArray[np.int64], now: float) -> None:
         """Something happened to ``jobs`` (rows) by ``now``: look where they are, and what they draw there."""
         self._count_sides(now)
-        cluster = self._cluster
-        for j in jobs:
-            self._count(j, now)
-            run, work = cluster.run[j], cluster.work[j]
-            if run["status"] in (RUNNING, STOPPING):
-                nodes = cluster.places["node"][work["entries"] : work["entries"] + run["tasks"]]
-                self._pods_on[j] = np.bincount(self._of_node[nodes], minlength=len(self.limits))
-                self.active.add(j)
-            else:
-                self._pods_on[j] = 0.0
-                self.active.discard(j)
-            self._draw(j)
+        look_at(self._cluster, self.account, jobs, now)
         self._sum_sides()
 
     def limit(self, limits: Floats, own: Floats, now: float) -> None:
         """Limit the GPUs of each group, (groups,), and those of each job, (jobs,), from ``now`` on; each of LEVELS."""
         self._count_sides(now)
         self.limits, self.own = limits.copy(), own.copy()
-        for j in sorted(self.active):
-            self._count(j, now)
-            self._draw(j)
+        self.account.limits[:], self.account.own[:] = _level(limits), _level(own)
+        for level in np.unique(np.minimum.outer(np.unique(self.account.own), self.account.limits)).tolist():
+            self._know(level)
+        draw_all_as_told(self._cluster, self.account, now)
         self._sum_sides()
 
     def settle(self, now: float) -> tuple[Floats, NDArray[np.int64], Floats, Floats]:
@@ -158,42 +146,51 @@ class MachinePower:
         answers for with idle power (J).
         """
         self._count_sides(now)
-        rows = np.array(sorted(self._touched | self.active), dtype=np.int64)
-        held = now - self._since[rows]
-        self.added[rows] += held * self.dynamic[rows]
-        self.answered[rows] += held * (self.dynamic[rows] + self._idle[rows])
-        self._since[rows] = now
-        found = self._energy_sides.copy(), rows, self.added[rows], self.answered[rows]
+        ac = self.account
+        rows = np.flatnonzero(ac.touched | ac.active)
+        held = now - ac.since[rows]
+        ac.added[rows] += held * ac.dynamic[rows]
+        ac.answered[rows] += held * (ac.dynamic[rows] + ac.idle[rows])
+        ac.since[rows] = now
+        found = self._energy_sides.copy(), rows, ac.added[rows], ac.answered[rows]
         self._energy_sides[:] = 0.0
-        self.added[rows] = self.answered[rows] = 0.0
-        self._touched.clear()
+        ac.added[rows] = ac.answered[rows] = 0.0
+        ac.touched[rows] = False
         return found
-
-    def _draw(self, j: int) -> None:
-        """Say what job ``j`` draws, and how fast it is, as it stands; a gang is as fast as the slowest of its pods."""
-        pods = self._pods_on[j]
-        self._idle[j] = self._answers[j] @ pods
-        speed = 1.0
-        self._drawn[:, j] = 0.0
-        for g in np.flatnonzero(pods).tolist():
-            level = self.level(min(float(self.limits[g]), float(self.own[j])))
-            self._drawn[g, j] = level.dynamic[j, g] * pods[g]
-            speed = min(speed, float(level.speed[j, g]))
-        self.dynamic[j], self.speed[j] = self._drawn[:, j].sum(), speed
-
-    def _count(self, j: int, now: float) -> None:
-        held = now - self._since[j]
-        if held > 0 and j in self.active:
-            self.added[j] += held * self.dynamic[j]
-            self.answered[j] += held * (self.dynamic[j] + self._idle[j])
-            self._touched.add(j)
-        self._since[j] = now
 
     def _count_sides(self, now: float) -> None:
         self._energy_sides += (now - self._sides_since) * (self.idle_sides + self._now_sides)
         self._sides_since = now
 
     def _sum_sides(self) -> None:
-        """Add up what is drawn on each side; anew, so that nothing is left over of sums and differences."""
-        rows = np.fromiter(self.active, dtype=np.int64, count=len(self.active))
-        self._now_sides = np.array([of_group[rows].sum() for of_group in self._drawn]) @ self.sides
+        sum_up(self._cluster, self.account, self._of_groups)
+        self._now_sides = self._of_groups @ self.sides
+
+
+def _level(limit: float | Floats) -> Any:
+    """Return the place among LEVELS of limits that are of them."""
+    return np.searchsorted(LEVELS, np.asarray(limit) - 1e-9)
+
+
+def _account(of_node: NDArray[np.int64], idle_of_pod: Floats, begin: float) -> Account:
+    """Return an account in which nobody has drawn anything by ``begin`` (s)."""
+    n, groups = idle_of_pod.shape
+    most = len(LEVELS) - 1
+    return Account(
+        of_node=of_node,
+        idle_of_pod=idle_of_pod,
+        dynamic_of=np.zeros((len(LEVELS), n, groups)),
+        speed_of=np.ones((len(LEVELS), n, groups)),
+        limits=np.full(groups, most),
+        own=np.full(n, most),
+        pods=np.zeros((n, groups)),
+        drawn=np.zeros((groups, n)),
+        dynamic=np.zeros(n),
+        idle=np.zeros(n),
+        speed=np.ones(n),
+        since=np.full(n, begin),
+        added=np.zeros(n),
+        answered=np.zeros(n),
+        active=np.zeros(n, dtype=np.bool_),
+        touched=np.zeros(n, dtype=np.bool_),
+    )

@@ -170,7 +170,7 @@ class Site:
         bring_all_up_to_date(self.cluster, self.env.now if self.power is None else self.setting.duration)
         self.timeline.flush()
 
-    def _changed(self, jobs: list[int]) -> None:
+    def _changed(self, jobs: NDArray[np.int64]) -> None:
         if self.power is not None:
             self.power.change(jobs, self.env.now)
 

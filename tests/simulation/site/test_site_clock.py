@@ -245,7 +245,7 @@ def limitable(count: int) -> pd.DataFrame:
     """Return jobs that begin at once, each on a node of V100, and draw more than half of what their GPUs can."""
     jobs = jobs_of(5, 40).assign(gpus=8.0, pods=1, kind="batch", qos="normal", gpu_kind="V100", model="", submit=0.0)
     jobs = jobs.assign(busy=1.0)
-    slowed = make(jobs).power.level(0.5).speed[:, 1] < 0.99
+    slowed = make(jobs).power.speed_under(0.5)[:, 1] < 0.99
     return jobs[slowed].iloc[:count].reset_index(drop=True)
 
 
@@ -254,7 +254,7 @@ def test_a_limit_saves_power_and_slows_jobs_by_the_measured_curve():
     free, limited = (make(jobs, power=PowerRule(limit=limit)) for limit in (1.0, 0.5))
     for site in (free, limited):
         site.run()
-    speed = float(limited.power.level(0.5).speed[0, 1])
+    speed = float(limited.power.speed_under(0.5)[0, 1])
     ran = [float(site.outcome()["end"][0] - site.outcome()["start"][0]) for site in (free, limited)]
     assert ran[1] == pytest.approx(ran[0] / speed, rel=1e-9)
     assert speed < 1
