@@ -61,7 +61,6 @@ class MachinePower:
         """Take the rows of the canonical table that ``cluster`` was made of."""
         groups, n = len(machine.groups), len(jobs)
         self._cluster, self._jobs, self._machine, self._seed = cluster, jobs, machine, seed
-        self._of_node = np.repeat(np.arange(groups), [group.count for group in machine.groups])
         self.sides = sides
         self._pods = np.maximum(cluster.work["tasks"], 1)
         self._known: set[int] = set()  # the levels that there are figures of
