@@ -13,9 +13,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from hpcai.cluster.power.limit import LOWEST
 from hpcai.cooling.action import Actions, Scheme
-from hpcai.cooling.observation import OBSERVED, Scaling
+from hpcai.cooling.observation import OBSERVED
 from hpcai.errors import InputError
 from hpcai.evaluation.site.config import SiteConfig, load_site_config, merged, site_config
 from hpcai.evaluation.site.inputs import prepare
@@ -26,8 +25,9 @@ from hpcai.scheduling.gpu_cluster.discipline import ORDERS
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE, NORMAL
 from hpcai.scheduling.jobs import MILLI
 from hpcai.simulation.cooling.limits import limits_of
+from hpcai.simulation.site.action import POWER, apply
 from hpcai.simulation.site.costs import COSTS, CostSoFar
-from hpcai.simulation.site.setting import flexible
+from hpcai.simulation.site.observation import BOUND, SITE_FEATURES, site_features
 from hpcai.simulation.site.site import JOBS, OVER, Site
 
 Decision = Literal["ordering", "job", "power", "cooling", "admission"]
@@ -44,26 +44,9 @@ JOB_FEATURES: Final = {
     "present": "1; 0 in a slot without a job, where all else is 0 too",
 }
 ORDERED_BY: Final = ("waited", "size", "estimate", "normal", "stops")
-SITE_FEATURES: Final = {
-    "asked_jobs": "1 if a pass is due that the agent is asked about, 0 if a control step has ended",
-    "day_sin": "sine of the time of day",
-    "day_cos": "cosine of the time of day",
-    "done": "time that is over / length of the episode",
-    "waiting": "q / (q + 100), q the jobs in the queue",
-    "held": "q / (q + 100), q the jobs that are held back",
-    "running": "r / (r + 100), r the jobs that hold places",
-    "free": "free GPUs / GPUs",
-    "down": "nodes that are down / nodes",
-    "power": "power of the machines now / most that they can draw",
-    "limit": "the limit on GPUs that rules, 0..1",
-    "carbon": "carbon intensity now / its mean over the coming day, less 1",
-    "carbon_6h": "the same in 6 h",
-    "price": "price now / its mean over the coming day, less 1",
-    "price_6h": "the same in 6 h",
-}
 _ESTIMATE: Final = np.log1p(30 * DAY)
 _DEFAULT: Final[dict[str, Any]] = {"jobs": {"trace": "mn-1-day.parquet"}, "machine": "mn-1", "days": 0.25}
-_WEIGHTS: Final = {"energy": 1.0, "carbon": 0.0, "waiting": 0.01, "hot": 1.0, "lost": 0.01}
+_WEIGHTS: Final = {"energy": 1.0, "carbon": 0.0, "waiting": 0.01, "hot": 1.0, "lost": 0.01, "slowdown": 0.0}
 
 
 class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
@@ -76,7 +59,8 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
       highest first, within their class. The discipline's order must be one settled at submission, as ``fifo``.
     * ``job``, ``Discrete(window + 1)``: which of the first ``window`` jobs of the queue is served first of its class
       from now on; the last action leaves the order as it is. Not beside ``ordering``.
-    * ``power``, ``Box(-1, 1, (1,))``: the limit on all GPUs, from LOWEST to 1 of the most they can draw.
+    * ``power``, ``Box(-1, 1, (2,))``: the limit on all GPUs, and that on those of long jobs (``power.long_from``),
+      from LOWEST to 1 of the most they can draw.
     * ``cooling``, ``Box(-1, 1, (n,))``: setpoints, the numbers of an :class:`hpcai.cooling.action.Actions` scheme.
     * ``admission``, ``Discrete(2)``: 1 holds back newcomers that may wait (hpcai.simulation.site.setting.flexible),
       for 12 h at most; 0 lets all in.
@@ -90,8 +74,8 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
 
     ## Rewards
     Minus the weighted sum of what has accrued since the latest decision of
-    :data:`hpcai.simulation.site.costs.COSTS`: energy, carbon, waiting, hot, lost. ``info["reward_vector"]`` holds
-    minus the parts, ``info["reward_names"]`` their names. With ``vector`` a step returns that vector, of
+    :data:`hpcai.simulation.site.costs.COSTS`: energy, carbon, waiting, hot, lost, slowdown. ``info["reward_vector"]``
+    holds minus the parts, ``info["reward_names"]`` their names. With ``vector`` a step returns that vector, of
     ``reward_space``, as MO-Gymnasium has it.
 
     ## Starting state, episode end
@@ -176,18 +160,18 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
         return begin, max(end - self.config.days, begin)
 
     def _space(self, name: str) -> spaces.Space[Any]:
-        sizes = {"ordering": len(ORDERED_BY), "power": 1, "cooling": self._actions.size}
+        sizes = {"ordering": len(ORDERED_BY), "power": len(POWER), "cooling": self._actions.size}
         if name in sizes:
             return spaces.Box(-1.0, 1.0, (sizes[name],), np.float32)
         return spaces.Discrete(2 if name == "admission" else self._window + 1)
 
     def _seen(self) -> dict[str, spaces.Space[Any]]:
         seen: dict[str, spaces.Space[Any]] = {
-            "site": spaces.Box(-3.0, 3.0, (len(SITE_FEATURES),), np.float32),
+            "site": spaces.Box(-BOUND, BOUND, (len(SITE_FEATURES),), np.float32),
             "queue": spaces.Box(0.0, 1.0, (self._window, len(JOB_FEATURES)), np.float32),
         }
         if self.config.cooling is not None:
-            seen["hall"] = spaces.Box(-3.0, 3.0, (len(OBSERVED),), np.float32)
+            seen["hall"] = spaces.Box(-BOUND, BOUND, (len(OBSERVED),), np.float32)
         return seen
 
     # Playing.
@@ -213,12 +197,7 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
         setting = prepared.setting
         if "admission" in self.decides:
             setting = replace(setting, shift=None)
-        self._every = setting.control_every if setting.cooling is not None else max(round(900 / setting.tick), 1)
         self.site = Site(prepared.jobs, setting, asks_jobs=bool(self._of_jobs), asks_ticks=True, sink=_forget)
-        least = 3600.0 if config.shift is None else config.shift.least
-        self._may_wait = flexible(self.site.workload.work, least)
-        self._begun = 0.0 if prepared.begin is None else float(prepared.begin.hour * 3600 + prepared.begin.minute * 60)
-        self._scaling = None if self.site.hall is None else Scaling(self.site.hall.plant.design_power)
         self._costs, self._paid = CostSoFar(self.site, self._limit), np.zeros(len(COSTS))
         self._why = self._go_on()
         return self._observation(), self._info(np.zeros(len(COSTS)))
@@ -229,7 +208,7 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
         if self._why == JOBS:
             self._order(action)
         elif self._why != OVER:
-            self._control(action)
+            apply(self.site, {name: action[name] for name in self.decides}, self._actions)
         self._why = self._go_on()
         now = self._costs.by_now()
         vector, self._paid = self._paid - now, now
@@ -245,7 +224,7 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
                 return JOBS
             if why != JOBS:
                 self._costs.see_tick()
-                if self.site.tick % self._every == 0 and self.site.tick < self.site.setting.ticks:
+                if self.site.tick % self.site.setting.control_every == 0 and self.site.tick < self.site.setting.ticks:
                     return why
         self.site.finish()
         return OVER
@@ -254,17 +233,6 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
         return {"reward_vector": vector.astype(np.float32), "reward_names": tuple(COSTS), "epoch": self._why}
 
     # Acting.
-
-    def _control(self, action: dict[str, Any]) -> None:
-        site = self.site
-        assert site is not None
-        if "cooling" in self.decides and site.hall is not None:
-            site.hall.setpoints = self._actions.setpoints(np.asarray(action["cooling"], dtype=np.float64))
-        if "power" in self.decides:
-            share = (float(np.clip(np.asarray(action["power"]).reshape(-1)[0], -1.0, 1.0)) + 1.0) / 2.0
-            site.set_limit(LOWEST + share * (1.0 - LOWEST))
-        if "admission" in self.decides:
-            site.hold(bool(action["admission"]), 12 * 3600.0, self._may_wait)
 
     def _order(self, action: dict[str, Any]) -> None:
         """Give the jobs that wait their places in the order."""
@@ -312,29 +280,13 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
         shown = self._queue()[: self._window]
         queue[: len(shown)] = self._features(shown)
         seen: Observation = {"site": self._site_features(), "queue": queue}
-        if site.hall is not None and self._scaling is not None:
-            seen["hall"] = self._scaling(site.hall.observation)
+        if site.hall is not None:
+            seen["hall"] = site.hall.scaled
         return seen
 
     def _site_features(self) -> NDArray[np.float32]:
-        site = self.site
-        assert site is not None
-        assert site.power is not None
-        at, machine, now = site.cluster.at[0], site.setting.machine, site.env.now
-        day = 2 * np.pi * (self._begun + now) / DAY
-        held, queued, running = int(site.flow.held[-1]), int(at["queued"]), int(at["running"])
-        numbers = [
-            self._why == JOBS,
-            *(np.sin(day), np.cos(day), now / site.setting.duration),
-            *(n / (n + 100.0) for n in (queued, held, running)),
-            at["free"] / MILLI / machine.total_gpus,
-            site.faults.down.mean(),
-            float(site.power.watts.sum() / site.power.most_sides.sum()),
-            site.limit,
-            *site.outlook("carbon"),
-            *site.outlook("price"),
-        ]
-        return np.clip(np.array(numbers, dtype=np.float32), -3.0, 3.0)
+        assert self.site is not None
+        return site_features(self.site, asked_jobs=self._why == JOBS)
 
     def render(self) -> Any:
         """Return the state as text."""

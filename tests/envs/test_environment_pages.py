@@ -36,7 +36,10 @@ OTHERS = {
     ),
     "Checkpoint-v0": (("",), ("hpcai.faults.checkpoints.features:FEATURES",)),
     "Drain-v0": (("nodes", "machine"), ("hpcai_envs.drain:NODE_FEATURES", "hpcai_envs.drain:MACHINE_FEATURES")),
-    "Operations-v0": (("site", "queue"), ("hpcai_envs.operations:SITE_FEATURES", "hpcai_envs.operations:JOB_FEATURES")),
+    "Operations-v0": (
+        ("site", "queue"),
+        ("hpcai.simulation.site.observation:SITE_FEATURES", "hpcai_envs.operations:JOB_FEATURES"),
+    ),
 }
 
 

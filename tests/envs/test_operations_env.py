@@ -12,12 +12,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import hpcai_envs  # noqa: F401
+from hpcai.cluster.power.limit import LOWEST
 from hpcai.errors import InputError
 from hpcai.evaluation.site.config import site_config
 from hpcai.evaluation.site.inputs import prepare
 from hpcai.simulation.site.costs import COSTS
+from hpcai.simulation.site.observation import SITE_FEATURES
 from hpcai.simulation.site.site import JOBS, TICK, Site
-from hpcai_envs.operations import JOB_FEATURES, SITE_FEATURES, OperationsEnv
+from hpcai_envs.operations import JOB_FEATURES, OperationsEnv
 
 SHORT = {"jobs": {"trace": "mn-1-day.parquet"}, "machine": "mn-1", "days": 0.125}
 
@@ -79,7 +81,7 @@ def test_both_kinds_of_epochs_come_and_rewards_add_up(cooled):
 def test_a_vector_is_returned_where_it_is_asked_for():
     env = OperationsEnv(SHORT, decides=("power",), vector=True)
     env.reset(seed=0)
-    _, reward, _, _, info = env.step({"power": np.zeros(1, np.float32)})
+    _, reward, _, _, info = env.step({"power": np.zeros(2, np.float32)})
     assert env.reward_space.contains(reward)
     assert (reward == info["reward_vector"]).all()
 
@@ -135,10 +137,37 @@ def test_a_lower_limit_uses_less_power_and_heat_less_cooling(cooled):
         env.reset(options={"seed": 2, "begin_days": 0.2})
         over = False
         while not over:
-            _, _, _, over, _ = env.step({"power": np.full(1, told, np.float32)})
+            _, _, _, over, _ = env.step({"power": np.full(2, told, np.float32)})
         used[told] = env.site.totals.it, env.site.totals.hvac
     assert used[-1.0][0] < used[1.0][0]
     assert used[-1.0][1] < used[1.0][1]
+
+
+def test_long_jobs_have_a_limit_of_their_own():
+    """Told 1 for all and the lowest for the long, long jobs alone draw less."""
+    env = OperationsEnv(SHORT | {"power": {"long_from": 7200}}, decides=("power",))
+    env.reset(options={"seed": 2, "begin_days": 0.2})
+    over = False
+    while not over:
+        _, _, _, over, _ = env.step({"power": np.array([1.0, -1.0], np.float32)})
+    power, long = env.site.power, env.site.workload.work["estimate"] >= 7200
+    assert (power.limits == 1.0).all()
+    assert set(power.own[long]) == {LOWEST}
+    assert (power.own[~long] == 1.0).all()
+
+
+def test_slowdown_is_what_all_jobs_have_gathered():
+    env = OperationsEnv(SHORT, decides=("power",), weights={"slowdown": 1.0})
+    env.reset(options={"seed": 5, "begin_days": 0.25})
+    total, over = 0.0, False
+    while not over:
+        _, reward, _, over, _ = env.step({"power": np.ones(2, np.float32)})
+        total -= reward
+    out = env.site.outcome()
+    end = out["end"].fillna(env.site.setting.duration)
+    expected = ((end - out["submit"]) / out["work"].clip(lower=10.0)).sum()
+    assert out["end"].isna().any()
+    assert total == pytest.approx(expected, rel=1e-9)
 
 
 def test_admission_holds_back():
@@ -196,14 +225,14 @@ def test_mo_gymnasium_takes_it():
     def make() -> gym.Env:
         return mo.make("hpcai_envs:hpcai/Operations-v0", config=SHORT, vector=True)
 
-    vector, linear = make(), mo.wrappers.LinearReward(make(), weight=np.array([1.0, 0.0, 0.01, 1.0, 0.01]))
+    vector, linear = make(), mo.wrappers.LinearReward(make(), weight=np.array([1.0, 0.0, 0.01, 1.0, 0.01, 0.0]))
     for env in (vector, linear):
         env.reset(seed=3)
         env.action_space.seed(3)
     action = vector.action_space.sample()
     rewards, sum_ = vector.step(action)[1], linear.step(action)[1]
     assert rewards.shape == (len(COSTS),)
-    assert sum_ == pytest.approx(float(rewards @ [1.0, 0.0, 0.01, 1.0, 0.01]), rel=1e-5)
+    assert sum_ == pytest.approx(float(rewards @ [1.0, 0.0, 0.01, 1.0, 0.01, 0.0]), rel=1e-5)
     several = mo.wrappers.vector.MOSyncVectorEnv([make, make])
     several.reset(seed=3)
     assert several.step(several.action_space.sample())[1].shape == (2, len(COSTS))

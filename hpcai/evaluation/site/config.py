@@ -105,6 +105,7 @@ class SiteConfig(_Part):
     cooling: CoolingSource | None = None
     carbon: Source | None = None
     price: Source | None = None
+    agent: Source | None = None  # the folder of 'hpcai train site', which rules what it was taught to
     seed: Annotated[int, Field(ge=0)] = 0
     draws: Count = 1
     starts: tuple[Date, ...] = ()  # of the weather, one draw after another

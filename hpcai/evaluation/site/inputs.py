@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpcai.arrays import file_hash
 from hpcai.cluster.spec import Machine, load_machine
 from hpcai.errors import InputError
 from hpcai.evaluation.cooling.controllers import ControllerConfig, controller_config
@@ -23,6 +24,7 @@ from hpcai.records.weather import Weather
 from hpcai.scheduling.gpu_cluster.work import by_pods
 from hpcai.scheduling.jobs import replayable
 from hpcai.simulation.faults.outages import Domain, Outage, merged, replayed
+from hpcai.simulation.site.ruler import RULER_FILE, read_ruler
 from hpcai.simulation.site.setting import SiteSetting
 
 HOUR = 3600.0
@@ -45,7 +47,7 @@ def prepare(config: SiteConfig) -> Prepared:
     machine = machine_of(config)
     jobs, origin, left_out, sha256 = _jobs(config, machine)
     case = config.case
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"control_every": max(round(900.0 / (60.0 * config.tick_minutes)), 1)}
     controller, begin = None, None
     if case is not None and config.cooling is not None:
         weather = case.read_weather()
@@ -59,6 +61,7 @@ def prepare(config: SiteConfig) -> Prepared:
         fields = {"controller": controller.make(asked), "control_every": round(every), "weather_begin": offset}
         origin = weather.unix_start + offset
         begin = weather.start + pd.Timedelta(seconds=offset).to_pytimedelta()
+        fields["time_of_day"] = 3600.0 * begin.hour + 60.0 * begin.minute
     signals = {name: read_grid_signal(path) for name, path in _series(config).items()}
     for signal in signals.values():
         sha256 |= signal.sha256
@@ -81,6 +84,9 @@ def prepare(config: SiteConfig) -> Prepared:
         price=signals.get("price"),
         **fields,
     )
+    if config.agent is not None:
+        setting = read_ruler(config.agent).ruling(setting)
+        sha256[config.agent] = file_hash(f"{config.agent}/{RULER_FILE}")
     return Prepared(jobs, setting, left_out, controller, begin, sha256)
 
 

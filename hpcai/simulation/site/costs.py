@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcai.scheduling.jobs import SLOWDOWN_FLOOR
 from hpcai.simulation.energy.it_power import KWH
 from hpcai.simulation.site.site import Site
 from hpcai.simulation.site.timeline import INDEX
@@ -19,6 +20,7 @@ COSTS: Final = {
     "waiting": "h that jobs were in the queue or held back, of all together",
     "hot": "K h by which the warmer side's inlets were above the limit; 0 where no plant cools",
     "lost": "GPU-h that were lost to repeated work, restarts, changes of size and stopping",
+    "slowdown": "bounded slowdown that jobs have gathered: s in the system / max(run time, 10 s), of all together",
 }
 HOUR: Final = 3600.0
 _INLETS: Final = [INDEX["plant_east_inlet"], INDEX["plant_west_inlet"]]
@@ -48,5 +50,13 @@ class CostSoFar:
                 site.flow.waited_by_now() / HOUR,
                 self._hot,
                 lost / HOUR,
+                self._slowdown(),
             ]
         )
+
+    def _slowdown(self) -> float:
+        """Sum up the slowdowns of all jobs that have been submitted, as if who has not ended did so now."""
+        work, ended, now = self._site.cluster.work, self._site.cluster.run["ended"], self._site.env.now
+        until = np.where(np.isnan(ended), now, ended)
+        spent = np.maximum(until - work["submit"], 0.0)  # nothing of who is still to come
+        return float((spent / np.maximum(work["work"], SLOWDOWN_FLOOR)).sum())

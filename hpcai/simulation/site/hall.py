@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcai.cooling.controllers.controller import Controller
 from hpcai.cooling.interface import OWN, READING_INDEX, READINGS, SIDES, Floats
-from hpcai.cooling.observation import OBSERVED_INDEX, SURROUNDINGS, surroundings
+from hpcai.cooling.observation import OBSERVED_INDEX, SURROUNDINGS, Scaling, surroundings
 from hpcai.errors import InputError
 from hpcai.records.calendar import DAY
 from hpcai.records.weather import Weather
@@ -55,6 +56,7 @@ class TickedHall:
         nothing = np.zeros((self.plant.steps, len(SIDES)))
         rate = case.rates(case.rate, self.plant.steps, weather)
         self.surroundings = surroundings(sky.arrays(), nothing, case.step_length, weather.start, rate)
+        self._scaling = Scaling(self.plant.design_power)
         self.loads = np.zeros((steps, len(SIDES)))
         self.setpoints = OWN.copy()
         self.now = 0
@@ -88,6 +90,11 @@ class TickedHall:
     def observation(self) -> Floats:
         """What a controller sees now, (len(OBSERVED),)."""
         return self._seen.copy()
+
+    @property
+    def scaled(self) -> NDArray[np.float32]:
+        """The same as networks take it, (len(OBSERVED),)."""
+        return self._scaling(self._seen)
 
     @property
     def inlets(self) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from hpcai.records.grid_signal import GridSignal
 from hpcai.scheduling.gpu_cluster.discipline import Discipline
 from hpcai.simulation.cooling.case import CoolingCase
 from hpcai.simulation.faults.outages import Outage
+
+if TYPE_CHECKING:
+    from hpcai.simulation.site.site import Site
 
 
 class PowerRule(BaseModel):
@@ -64,6 +67,13 @@ class ShiftRule(BaseModel):
     least: Annotated[float, Field(ge=0)] = 3600.0  # s
 
 
+class Ruler(Protocol):
+    """Who rules a site beside its rules: asked at each control step but the first, after them."""
+
+    def rule(self, site: Site) -> None:
+        """Say what holds until the next control step."""
+
+
 @dataclass(frozen=True)
 class SiteSetting:
     """A site for ``duration`` s; what is None or empty is left out. Second 0 is that of the jobs.
@@ -89,7 +99,9 @@ class SiteSetting:
     carbon: GridSignal | None = None
     price: GridSignal | None = None
     origin: float = 0.0  # Unix time of second 0
+    time_of_day: float = 0.0  # local, of second 0, s
     shift: ShiftRule | None = None
+    ruler: Ruler | None = None
 
     @property
     def ticks(self) -> int:

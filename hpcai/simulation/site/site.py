@@ -85,7 +85,7 @@ class Site:
         self.energy, self.carbon, self.cost = (np.zeros(len(jobs)) for _ in range(3))  # of each job: J, kg, money
         self.hall = self._hall()
         rule = PowerRule() if setting.power is None else setting.power
-        self.limit = rule.limit  # before throttling
+        self.limit, self.long_limit = rule.limit, rule.long_limit  # before throttling and easing
         self._long = self.workload.work["estimate"] >= rule.long_from
         self.asks_ticks = asks_ticks
         self._stands = False
@@ -250,6 +250,8 @@ class Site:
             self.hall.control()
         self._shift()
         self.set_limit(self.limit)
+        if self.setting.ruler is not None and self.tick % self.setting.control_every == 0:
+            self.setting.ruler.rule(self)
 
     def set_limit(self, limit: float) -> None:
         """Limit all GPUs, as a share of the most they can draw, as far as budget, inlets and long jobs do not more."""
@@ -269,16 +271,20 @@ class Site:
 
     def _eased(self, rule: PowerRule) -> float:
         """Return what is left of the limit on long jobs while others wait for their GPUs."""
-        if rule.ease is None or rule.long_limit >= 1.0:
-            return rule.long_limit
-        return rule.long_limit + (1.0 - rule.long_limit) * min(self.pressure / rule.ease, 1.0)
+        if rule.ease is None or self.long_limit >= 1.0:
+            return self.long_limit
+        return self.long_limit + (1.0 - self.long_limit) * min(self.pressure / rule.ease, 1.0)
 
     @property
     def pressure(self) -> float:
         """GPUs that the jobs of the queue wait for, over those of the machine."""
-        rows = self.cluster.queue[: self.cluster.at[0]["queued"]]
-        work = self.cluster.work[rows]
-        return float((work["tasks"] * work["gpu"]).sum()) / MILLI / self.setting.machine.total_gpus
+        queue = self.cluster.queue[: self.cluster.at[0]["queued"]]
+        return self.wanted(queue) / self.setting.machine.total_gpus
+
+    def wanted(self, jobs: NDArray[np.int64]) -> float:
+        """Return how many GPUs ``jobs`` (rows) ask for, of all together."""
+        work = self.cluster.work[jobs]
+        return float((work["tasks"] * work["gpu"]).sum()) / MILLI
 
     def _throttled(self, g: int) -> float:
         """Return the limit that the warmth of its inlets leaves the GPUs of group ``g``."""
