@@ -14,6 +14,7 @@ from hpcai.learning.cooling.commands import train_cooling_command
 from hpcai.learning.device_placement.commands import train_devices_command
 from hpcai.learning.placement_commands import train_placement_command
 from hpcai.learning.runtime_commands import train_runtime_command
+from hpcai.learning.site.commands import train_site_command
 from hpcai.options import LAUNCH_OPTIONS, Launcher, SlurmSettings, Workers, launch_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ train_app.command("placement")(train_placement_command)
 train_app.command("cluster")(train_cluster_command)
 train_app.command("cooling")(train_cooling_command)
 train_app.command("device-placement")(train_devices_command)
+train_app.command("site")(train_site_command)
 
 
 @train_app.callback()

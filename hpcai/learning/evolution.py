@@ -39,6 +39,7 @@ def evolve(
     validate: Callable[[Floats], float],
     found: Callable[[Floats, list[tuple[int, float]]], None],
     quiet: bool = True,
+    over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Search for the weights ``names``; a lower score is better.
 
@@ -49,6 +50,7 @@ def evolve(
         validate: returns the score of weights in the games of validation.
         found: is told the best weights so far and all validations (generation, score), after each of these.
         quiet: no progress.
+        over: says after each generation whether the search ends with it.
     """
     from cmaes import CMA  # type: ignore[import-untyped]
 
@@ -60,10 +62,13 @@ def evolve(
         for generation in range(1, search.generations + 1):
             asked = [cma.ask() for _ in range(search.population)]
             cma.tell(list(zip(asked, map(float, judge(generation, asked)), strict=True)))
-            if generation % search.validate_every == 0 or generation == search.generations:
+            last = generation == search.generations or over()
+            if generation % search.validate_every == 0 or last:
                 score = validate(cma.mean)
                 if score < min(earlier for _, earlier in history):
                     best = cma.mean.copy()
                 history.append((generation, score))
                 found(best, history)
             progress.advance()
+            if last:
+                return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import gymnasium as gym
 import numpy as np
@@ -17,10 +17,10 @@ from torch import nn
 
 from hpcai.cooling.action import Actions
 from hpcai.cooling.controllers.controller import named
-from hpcai.cooling.controllers.learned import PolicyMeta, PolicyNetwork
+from hpcai.cooling.controllers.learned import Layers, PolicyMeta, PolicyNetwork
 from hpcai.cooling.interface import Floats
 from hpcai.learning.clock import Clock
-from hpcai.learning.cooling.config import CoolingTraining, Learner
+from hpcai.learning.cooling.config import Algo, CoolingTraining, Learner
 
 ENV_ID = "hpcai_envs:hpcai/Cooling-v0"
 _UNLIMITED = 10**9  # steps; the clock ends a run
@@ -37,7 +37,7 @@ def make_env(config: CoolingTraining, days: str) -> DummyVecEnv:
 
 def make_agent(config: CoolingTraining, env: VecEnv) -> BaseAlgorithm:
     """Return the agent that a configuration names, untrained."""
-    agent = _made(config, env)
+    agent = untrained(cast(Algo, config.method), config.learner, config.seed, env)
     if beginning := config.beginning:
         aim(agent, Actions(config.actions).action(named(beginning)))
     return agent
@@ -59,24 +59,24 @@ def aim(agent: BaseAlgorithm, action: Floats) -> None:
             last[0].bias.copy_(bias)
 
 
-def _made(config: CoolingTraining, env: VecEnv) -> BaseAlgorithm:
-    learner = config.learner
+def untrained(method: Algo, learner: Learner, seed: int, env: VecEnv) -> BaseAlgorithm:
+    """Return an agent of Stable-Baselines3 on the CPU."""
     shared: dict[str, Any] = {
         "policy_kwargs": {"net_arch": list(learner.hidden), "activation_fn": nn.ReLU},
         "learning_rate": learner.learning_rate,
         "gamma": learner.gamma,
         "batch_size": learner.batch_size,
-        "seed": config.seed,
+        "seed": seed,
         "device": "cpu",
     }
-    if config.method == "ppo":
+    if method == "ppo":
         return PPO("MlpPolicy", env, n_steps=learner.n_steps, **shared)
     shared |= off_policy(learner)
-    if config.method == "sac":
+    if method == "sac":
         return SAC("MlpPolicy", env, **shared)
     size = cast(gym.spaces.Box, env.action_space).shape[0]
     noise = NormalActionNoise(np.zeros(size), np.full(size, learner.noise))
-    kind = DDPG if config.method == "ddpg" else TD3
+    kind = DDPG if method == "ddpg" else TD3
     return kind("MlpPolicy", env, action_noise=noise, **shared)
 
 
@@ -88,22 +88,23 @@ def off_policy(learner: Learner) -> dict[str, Any]:
 
 def actor_of(agent: BaseAlgorithm, config: CoolingTraining, design_power: float) -> PolicyNetwork:
     """Return the deterministic actor of an agent as plain arrays."""
-    policy: Any = agent.policy
-    if isinstance(agent, PPO):
-        layers, squash = [policy.mlp_extractor.policy_net, policy.action_net], "clip"
-    elif isinstance(agent, SAC):
-        layers, squash = [policy.actor.latent_pi, policy.actor.mu], "tanh"
-    else:
-        layers, squash = [policy.actor.mu], "tanh"  # whose last layer is the tanh
-    linear = [module for part in layers for module in part.modules() if isinstance(module, nn.Linear)]
-    weights = [(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in linear]
-    meta = PolicyMeta(
-        actions=config.actions,
-        squash="clip" if squash == "clip" else "tanh",
-        design_power=design_power,
-        layers=len(weights),
-    )
+    weights, squash = layers_of(agent)
+    meta = PolicyMeta(actions=config.actions, squash=squash, design_power=design_power, layers=len(weights))
     return PolicyNetwork(meta, weights)
+
+
+def layers_of(agent: BaseAlgorithm) -> tuple[Layers, Literal["tanh", "clip"]]:
+    """Return the layers of an agent's deterministic actor, and how the last is brought into -1..1."""
+    policy: Any = agent.policy
+    squash: Literal["tanh", "clip"] = "clip" if isinstance(agent, PPO) else "tanh"
+    if isinstance(agent, PPO):
+        parts = [policy.mlp_extractor.policy_net, policy.action_net]
+    elif isinstance(agent, SAC):
+        parts = [policy.actor.latent_pi, policy.actor.mu]
+    else:
+        parts = [policy.actor.mu]  # whose last layer is the tanh
+    linear = [module for part in parts for module in part.modules() if isinstance(module, nn.Linear)]
+    return [(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in linear], squash
 
 
 class Watch(BaseCallback):

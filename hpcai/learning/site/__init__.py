@@ -1,0 +1,1 @@
+"""Learned rule over a whole site: agents and evolution on its twin, for power, cooling and admission."""
