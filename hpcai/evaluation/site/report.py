@@ -63,7 +63,12 @@ class Chapter:
         site = self.results["sites"][name]
         said = [
             f"{ratio_text(site, key)} × the {word}"
-            for key, word in (("site", "energy"), ("carbon", "CO2"), ("slowdown", "slowdown"), ("work", "work"))
+            for key, word in (
+                ("site", "energy"),
+                ("carbon", "CO2"),
+                ("per_work", "energy per work"),
+                ("slowdown", "slowdown"),
+            )
             if site["ratios"][key] is not None
         ]
         return f"{name} has {', '.join(said)} of {base}."

@@ -55,9 +55,10 @@ def parted(numbers: Floats, decides: Sequence[Ruled], cooling: Actions) -> dict[
 
 
 def numbers_of(values: Mapping[str, float], decides: Sequence[Ruled], cooling: Actions) -> Floats:
-    """Return the numbers in -1..1 that stand for ``values`` by name, in their units; what is not named limits nothing.
+    """Return the numbers that stand for ``values`` by name, in their units; what is not named limits nothing.
 
-    Of cooling that is the middle of the range. Raises KeyError for a name that is none.
+    Of cooling that is the middle of the range. They lie in -1..1 for values in their range; one beyond it stands for
+    its end, the more firmly the farther it is. Raises KeyError for a name that is none.
     """
     known = names(decides, cooling)
     result = np.array([1.0 if name in POWER else -0.5 if name == "admission" else 0.0 for name in known])
@@ -67,5 +68,5 @@ def numbers_of(values: Mapping[str, float], decides: Sequence[Ruled], cooling: A
         if name not in known:
             raise KeyError(name)
         low, high = ranges[name]
-        result[known.index(name)] = np.clip(2.0 * (value - low) / (high - low) - 1.0, -1.0, 1.0)
+        result[known.index(name)] = 2.0 * (value - low) / (high - low) - 1.0
     return result
