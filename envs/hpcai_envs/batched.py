@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,9 +19,21 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from hpcai.errors import InputError
 from hpcai.simulation.batch import Seen, advance, make_seen, stack
-from hpcai.simulation.episode import BEGIN, Episodes, Lane
+from hpcai.simulation.episode import BEGIN, Episodes, Lane, Pool
 from hpcai_envs.scheduling import observation_space
 from hpcai_envs.windows import Observation, outcome
+
+# s; less work than this is done before another thread has been woken and has woken the first, 0.05 ms each.
+WORTH_HELP = 2.5e-4
+_Call = tuple[Lane, Pool, NDArray[np.int64], NDArray[np.int64], Seen, int, int]  # the arguments of advance
+
+
+def _advance(calls: Iterator[_Call]) -> float:
+    """Make what is left of ``calls``, which threads may share; return the seconds that took."""
+    begun = time.perf_counter()
+    for call in calls:
+        advance(*call)
+    return time.perf_counter() - begun
 
 
 class _Group:
@@ -45,7 +58,7 @@ class BatchedScheduling(VecEnv):
     """
 
     def __init__(self, episodes: Episodes | Sequence[Episodes], lanes: int, *, seed: int = 0, threads: int = 0) -> None:
-        """``threads`` step the lanes side by side; 0: as many as there are processors, at most 4."""
+        """At most ``threads`` step the lanes side by side; 0: as many as there are processors, at most 4."""
         sources = [episodes] if isinstance(episodes, Episodes) else list(episodes)
         if lanes < len(sources):
             raise InputError(f"{lanes} lanes: expected at least one for each of the {len(sources)} logs")
@@ -56,28 +69,33 @@ class BatchedScheduling(VecEnv):
         self._seen = [make_seen(lanes, self.setting.window) for _ in range(2)]
         self._turn = 0
         self.seconds = 0.0  # spent in stepping, the outcome's bookkeeping included
-        self._threads = threads or min(os.cpu_count() or 1, 4)
-        self._executor = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._actions: NDArray[np.int64] = np.zeros(lanes, dtype=np.int64)
+        self._threads = threads or min(os.cpu_count() or 1, 4)
+        self._executor = ThreadPoolExecutor(self._threads)
+        self._calls = {(t, n): self._parts(self._seen[t], n) for t in (0, 1) for n in (1, self._threads)}
+        self._work = math.inf  # s; of the latest step, all threads together
         super().__init__(lanes, observation_space(self.setting), spaces.Discrete(self.setting.actions))
         self.seed(seed)
         self._generators = [np_random(seed + b)[0] for b in range(lanes)]
 
-    def _run(self, actions: NDArray[np.int64]) -> None:
-        """Advance all lanes, spread over the threads."""
-        calls = []
+    def _parts(self, seen: Seen, threads: int) -> list[_Call]:
+        """Return the arguments of the calls that advance all lanes and write to ``seen``."""
+        calls: list[_Call] = []
         for group in self._groups:
             lanes = group.high - group.low
-            seen = group.part(self._seen[self._turn])
-            shared = (group.lanes, group.episodes.pool, actions[group.low : group.high], group.next_window, seen)
-            edges = np.linspace(0, lanes, min(self._threads, lanes) + 1).astype(int).tolist()
+            actions = self._actions[group.low : group.high]
+            shared = (group.lanes, group.episodes.pool, actions, group.next_window, group.part(seen))
+            edges = np.linspace(0, lanes, min(threads, lanes) + 1).astype(int).tolist()
             calls += [(*shared, low, high) for low, high in itertools.pairwise(edges)]
-        if self._executor is None:
-            for call in calls:
-                advance(*call)
-        else:
-            for future in [self._executor.submit(advance, *call) for call in calls]:
-                future.result()
+        return calls
+
+    def _run(self) -> None:
+        """Advance all lanes, with help if there is enough to do; a thread takes the next part when it is free."""
+        threads = self._threads if self._work > WORTH_HELP else 1
+        calls = iter(self._calls[self._turn, threads])
+        helpers = [self._executor.submit(_advance, calls) for _ in range(threads - 1)]
+        self._work = _advance(calls)
+        self._work += sum(helper.result() for helper in helpers if not helper.cancel())  # none that comes too late
 
     def _draw(self, lanes: Iterable[int]) -> None:
         """Draw the next window of each of ``lanes``."""
@@ -98,7 +116,8 @@ class BatchedScheduling(VecEnv):
         self._reset_seeds()
         self._reset_options()
         self._draw(range(self.num_envs))
-        self._run(np.full(self.num_envs, BEGIN))
+        self._actions[:] = BEGIN
+        self._run()
         if self._seen[self._turn].done.any():
             raise InputError("no window of the log has anything to decide")
         self._draw(range(self.num_envs))
@@ -106,13 +125,13 @@ class BatchedScheduling(VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Take the actions, (lanes,)."""
-        self._actions = np.ascontiguousarray(actions, dtype=np.int64)
+        self._actions[:] = actions
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step every lane; an episode that has ended is followed by the next one's first observation."""
         begun = time.perf_counter()
         self._turn = 1 - self._turn
-        self._run(self._actions)
+        self._run()
         seen = self._seen[self._turn]
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         ended = np.flatnonzero(seen.done).tolist()
@@ -137,8 +156,7 @@ class BatchedScheduling(VecEnv):
 
     def close(self) -> None:
         """Let the threads go."""
-        if self._executor is not None:
-            self._executor.shutdown()
+        self._executor.shutdown()
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any

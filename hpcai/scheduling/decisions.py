@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.jit import jit
+from hpcai.jit import inlined, jit
 from hpcai.scheduling.kinds import by_kind
 from hpcai.scheduling.node_passes import (
     backfill_nodes,
@@ -177,7 +177,7 @@ def _end_pass(st: State, de: Decision) -> None:
     close_pass(st, de.scalars[0].waiting)
 
 
-@jit
+@inlined
 def find_options(st: State, de: Decision, now: float, more_to_come: bool) -> int:
     """Fill the window and say which actions are possible; return how many are.
 

@@ -23,7 +23,7 @@ from hpcai.simulation.episode import (
     Episodes,
     Lane,
     Pool,
-    begin_or_act,
+    load,
     look,
     reward_since,
     run_to_decision,
@@ -161,8 +161,9 @@ def advance(
         count = pool.firsts.shape[0]
         seen.done[b] = False
         for tried in range(count + 1):
-            begin_or_act(lane, pool, action, window)
-            going_on = run_to_decision(lane)
+            if action < 0:
+                load(lane, pool, window)
+            going_on = run_to_decision(lane, action)
             if action >= 0:
                 seen.reward[b] = reward_since(lane, not going_on)
                 seen.done[b] = not going_on

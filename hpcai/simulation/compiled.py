@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcai.jit import announce_compilation, jit
+from hpcai.jit import announce_compilation, inlined, jit
 from hpcai.scheduling.passes import schedule
 from hpcai.scheduling.queue import enqueue
 from hpcai.scheduling.rules import finish, reserve
@@ -118,7 +118,7 @@ def begin_replay(st: State, ev: Events) -> None:
         reserve(st, -np.inf)
 
 
-@jit
+@inlined
 def handle_events(st: State, ev: Events, now: float) -> None:
     """Let everything that is due at ``now`` take effect, in the order of docs/semantics.md."""
     c = ev.counts[0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hpcai.cluster.spec import Machine
 from hpcai.errors import InputError
-from hpcai.jit import jit
+from hpcai.jit import inlined, jit
 from hpcai.scheduling.decisions import (
     NO_PASS,
     Decide,
@@ -403,7 +403,7 @@ def _idle_cost_rate(lane: Lane) -> float:
     return float(lane.episode.scalars[0].idle_rate * (1.0 - s.used / s.total))
 
 
-@jit
+@inlined
 def _next_events(lane: Lane) -> bool:
     """Let the next instant's events happen, the waiting jobs' cost accruing until then; False if there are none."""
     st, ev, ep = lane.state, lane.events, lane.episode
@@ -422,7 +422,7 @@ def _next_events(lane: Lane) -> bool:
     return True
 
 
-@jit
+@inlined
 def _begin_running(lane: Lane) -> None:
     """The jobs that the pass has started wait no longer; give back what accrued within their grace."""
     st, ep = lane.state, lane.episode
@@ -437,26 +437,37 @@ def _begin_running(lane: Lane) -> None:
 
 
 @jit
-def run_to_decision(lane: Lane) -> bool:
-    """Go on until there is something to decide; return False at the end of the episode."""
+def run_to_decision(lane: Lane, action: int) -> bool:
+    """Carry out ``action`` (negative: none) and go on to what is to be decided next; False at the end of the episode.
+
+    An action that is not possible counts as the first that is. The one place that decides serves the agent and those
+    decisions that take themselves, because every mention becomes a copy of the whole pass.
+    """
     st, ev, de = lane.state, lane.events, lane.decision
     d, e = de.scalars[0], lane.episode.scalars[0]
     begin_replay(st, ev)
+    if action >= 0:
+        e.steps += 1
+        if not de.legal[action]:
+            action = _first_option(de)
     while True:
-        if d.phase == NO_PASS:
+        if action >= 0:
+            decide(st, de, action, e.now)
+            action = -1
+        elif d.phase == NO_PASS:
             _begin_running(lane)
             st.scalars[0].started = 0
             if not _next_events(lane):
                 return False
             begin_pass(st, de, e.now)
-            continue
-        options = find_options(st, de, e.now, ev.counts[0].arrived < st.jobs.shape[0])
-        if options > 1:
-            return True
-        if options == 0:
-            no_option(st, de, e.now)
         else:
-            decide(st, de, _first_option(de), e.now)
+            options = find_options(st, de, e.now, ev.counts[0].arrived < st.jobs.shape[0])
+            if options > 1:
+                return True
+            if options == 1:
+                action = _first_option(de)
+            else:
+                no_option(st, de, e.now)
 
 
 @jit
@@ -492,20 +503,6 @@ def reward_since(lane: Lane, ended: bool) -> float:
     reward = (lead - e.lead) / scale
     e.lead = lead
     return float(reward)
-
-
-@jit
-def begin_or_act(lane: Lane, pool: Pool, action: int, window: int) -> None:
-    """Load ``window`` if ``action`` is BEGIN or LOAD, else carry out the action.
-
-    An action that is not possible counts as the first that is.
-    """
-    e, de = lane.episode.scalars[0], lane.decision
-    if action < 0:
-        load(lane, pool, window)
-        return
-    e.steps += 1
-    decide(lane.state, de, action if de.legal[action] else _first_option(de), e.now)
 
 
 @jit

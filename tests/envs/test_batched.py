@@ -33,7 +33,8 @@ def choose(mask, rng) -> int:
     ],
     ids=["saf", "wfp3", "predicted"],
 )
-def test_trajectories_equal_the_plain_ones(machine, policy, threads):
+def test_trajectories_equal_the_plain_ones(machine, policy, threads, monkeypatch):
+    monkeypatch.setattr("hpcai_envs.batched.WORTH_HELP", 0.0)
     jobs = workload(11, machine, 80)
     setting = Setting(policy, window=8, defer=True, reward=Reward(utilisation=0.5))
     batch = BatchedScheduling(Episodes(jobs, machine, setting, length=LENGTH), LANES, seed=7, threads=threads)
