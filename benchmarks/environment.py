@@ -4,7 +4,8 @@
 
 Prints one JSON line each: plain (one environment through Gymnasium's API), batched (stable-baselines3's API, the
 drawing of random actions included) with one thread and with as many as there are processors, and a last line of
-ratios. Figures are after compilation and depend on the machine.
+ratios. ``steps_per_cpu_s`` are per second of processor time, of all threads together: they suffer less where other
+work shares the machine. Figures are after compilation and depend on the machine.
 """
 
 from __future__ import annotations
@@ -38,33 +39,46 @@ def draw(masks, rng):
     return pick(masks, rng.random(len(masks)))
 
 
-def plain(env, seconds, rng):
-    """Steps per second of one environment."""
-    env.reset(seed=0)
-    steps, begun = 0, time.perf_counter()
+def rates(act, steps, seconds):
+    """Steps per second, and per second of processor time, of calling ``act``, which makes ``steps``, for a while."""
+    made, begun, worked = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - begun < seconds:
+        act()
+        made += steps
+    elapsed = time.perf_counter() - begun
+    return {
+        "steps_per_s": round(made / elapsed),
+        "steps_per_cpu_s": round(made / (time.process_time() - worked)),
+    }
+
+
+def plain(env, seconds, rng):
+    """Rates of one environment."""
+    env.reset(seed=0)
+
+    def act():
         for _ in range(200):
-            ended = env.step(draw(env.action_masks()[None], rng)[0])[2]
-            if ended:
+            if env.step(draw(env.action_masks()[None], rng)[0])[2]:
                 env.reset()
-        steps += 200
-    return steps / (time.perf_counter() - begun)
+
+    return rates(act, 200, seconds)
 
 
 def batched(episodes, lanes, threads, seconds, rng):
-    """Steps per second of many, all lanes counted; and the share of the time spent inside the environment."""
+    """Rates of many, all lanes counted; and the share of the time spent inside the environment."""
     env = BatchedScheduling(episodes, lanes, threads=threads)
     env.reset()
-    env.step(draw(env.action_masks(), rng))
-    steps, begun, inside = 0, time.perf_counter(), env.seconds
-    while time.perf_counter() - begun < seconds:
+
+    def act():
         for _ in range(20):
             env.step(draw(env.action_masks(), rng))
-        steps += 20 * lanes
-    elapsed = time.perf_counter() - begun
-    share = (env.seconds - inside) / elapsed
+
+    act()
+    inside, begun = env.seconds, time.perf_counter()
+    result = rates(act, 20 * lanes, seconds)
+    share = (env.seconds - inside) / (time.perf_counter() - begun)
     env.close()
-    return steps / elapsed, share
+    return {"lanes": lanes, **result, "inside": round(share, 2)}
 
 
 def main() -> None:
@@ -82,14 +96,14 @@ def main() -> None:
     ).unwrapped
     rng = np.random.default_rng(0)
     env.reset(seed=0)
-    rate = {"plain": plain(env, options.seconds, rng)}
-    print(json.dumps({"what": "plain", "steps_per_s": round(rate["plain"])}))
+    found = {"plain": plain(env, options.seconds, rng)}
     for threads in sorted({1, os.cpu_count() or 1}):
         name = f"batched, {threads} thread{'s' if threads > 1 else ''}"
-        rate[name], share = batched(env.episodes, options.lanes, threads, options.seconds, rng)
-        line = {"what": name, "lanes": options.lanes, "steps_per_s": round(rate[name]), "inside": round(share, 2)}
-        print(json.dumps(line))
-    print(json.dumps({"ratios_to_plain": {name: round(value / rate["plain"], 2) for name, value in rate.items()}}))
+        found[name] = batched(env.episodes, options.lanes, threads, options.seconds, rng)
+    for name, line in found.items():
+        print(json.dumps({"what": name, **line}))
+    base = found["plain"]["steps_per_s"]
+    print(json.dumps({"ratios_to_plain": {name: round(line["steps_per_s"] / base, 2) for name, line in found.items()}}))
 
 
 if __name__ == "__main__":
