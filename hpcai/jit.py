@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -46,14 +47,19 @@ _CALLS: Final = {  # folders of compiled functions, and the folders whose functi
 }
 
 
+def _fingerprint(folders: Iterable[str]) -> str:
+    """Return what changes with any source in ``folders``."""
+    sources = sorted(path for folder in folders for path in (_HERE / folder).glob("*.py"))
+    return "\n".join(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources)
+
+
 def _drop_stale_cache(folder: str) -> None:
     """Delete a folder's cached machine code if any source of its functions is newer than the last time we looked.
 
     Numba keys a cached function by its own file alone, so an edit of a function that it calls would go
     unnoticed and the old code would run.
     """
-    sources = sorted(path for called in (folder, *_CALLS[folder]) for path in (_HERE / called).glob("*.py"))
-    fingerprint = "\n".join(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources)
+    fingerprint = _fingerprint((folder, *_CALLS[folder]))
     stamp = _HERE / folder / "__pycache__" / "hot_path.stamp"
     with contextlib.suppress(OSError):  # a read-only installation: its sources do not change either
         if not stamp.is_file() or stamp.read_text("utf-8") != fingerprint:
@@ -63,6 +69,15 @@ def _drop_stale_cache(folder: str) -> None:
             stamp.write_text(fingerprint, "utf-8")
 
 
+def _use_own_cache() -> None:
+    """Where NUMBA_CACHE_DIR says where machine code is kept, keep that of each state of the sources by itself."""
+    config = cast(Any, numba.config)
+    if given := config.CACHE_DIR:
+        state = hashlib.sha256(_fingerprint(_CALLS).encode()).hexdigest()[:16]
+        config.CACHE_DIR = str(Path(given) / f"hpcai-{state}")
+
+
+_use_own_cache()
 for _folder in _CALLS:
     _drop_stale_cache(_folder)
 
