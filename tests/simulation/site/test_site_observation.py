@@ -76,6 +76,7 @@ def test_numbers_of_parts_are_told_apart():
     assert action["admission"] == 1
     assert action["cooling"] == pytest.approx([1.0, 0, 0, 0, 0, 0])
     assert action["power"] == pytest.approx([1.0, 0.0])
+    assert numbers_of({"limit": 1.15}, ("power",), cooling) == pytest.approx([1.5, 1.0])
     assert parted(numbers_of({}, decides, cooling), decides, cooling)["admission"] == 0
     with pytest.raises(KeyError, match="supply"):
         numbers_of({"supply": 20.0}, decides, cooling)
