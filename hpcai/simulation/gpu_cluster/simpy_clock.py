@@ -6,7 +6,7 @@ It calls the same functions on the same arrays as the compiled clock, one moment
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import simpy
@@ -25,12 +25,14 @@ class ClusterFlow:
     cluster can do calls :meth:`refresh` afterwards.
     """
 
+    moment: ClassVar[Callable[..., object]] = staticmethod(happen)  # the compiled function of :meth:`refresh`
+
     def __init__(
         self, env: simpy.Environment, cluster: Cluster, on_event: Callable[[Any], object] | None = None
     ) -> None:
         self.env, self.cluster, self.on_event = env, cluster, on_event
         self._latest = 0  # the number of the event that counts; earlier ones are out of date
-        announce_compilation(happen)
+        announce_compilation(self.moment)
         self._chain()
 
     def refresh(self) -> None:

@@ -21,6 +21,8 @@ class SiteFlow(ClusterFlow):
     to. With ``asks`` the clock stands before each pass in which somebody waits (``asked``), until :meth:`answer`.
     """
 
+    moment = staticmethod(decide)
+
     def __init__(
         self,
         env: simpy.Environment,

@@ -270,3 +270,6 @@ def test_the_experiments_are_valid():
     }
     for file, name in others.items():
         assert load_other(folder / f"site-{file}.yaml", base).name == name
+    seasons = folder / "site-seasons.yaml"
+    for name in ("parts", "scheduled", "joint", "frugal"):
+        assert load_other(folder / f"site-{name}.yaml", seasons).name == name
