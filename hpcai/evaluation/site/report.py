@@ -57,7 +57,14 @@ class Chapter:
             of = self.results["sites"][base]["metrics"]
             pue = "" if of["pue"] is None else f" at a PUE of {of['pue']:.3f}"
             return f"{number(of['site'])} MWh{pue}; jobs wait {duration(of['wait'])} in the mean."
-        return " ".join(self._against(name, base) for name in others)
+        if len(others) == 1:
+            return self._against(others[0], base)
+        return f"Over {base}: {'; '.join(self._in_short(name) for name in others)}."
+
+    def _in_short(self, name: str) -> str:
+        ratios = self.results["sites"][name]["ratios"]
+        words = {"per_work": "energy per work", "slowdown": "slowdown"}
+        return f"{name} {', '.join(f'{ratios[key]:.3f} × the {word}' for key, word in words.items() if ratios[key])}"
 
     def _against(self, name: str, base: str) -> str:
         site = self.results["sites"][name]
@@ -86,22 +93,24 @@ class Chapter:
         )
 
     @property
-    def table(self) -> Table:
-        """Metrics in rows, sites in columns, with ratios to the baseline."""
+    def tables(self) -> list[Table]:
+        """Metrics in rows, sites in columns; ratios to the baseline beside them, of several others in a table of theirs."""
         base = self.results["baseline"]
         others = [name for name in self.runs if name != base]
-        headings = [("metric", ""), (base, "")]
-        headings += [(word, "") for name in others for word in (name, f"{name} / {base}")]
-        rows, sites = [], self.results["sites"]
+        values = Table("metrics", [("metric", ""), *((name, "") for name in (base, *others))], [])
+        ratios = Table("ratios", [("metric", ""), *((f"{name} / {base}", "") for name in others)], [])
+        sites = self.results["sites"]
         for key, measure in MEASURES.items():
             if all(sites[name]["metrics"][key] is None for name in self.runs):
                 continue
-            cells = [Cell(measure.heading), _value(sites[base]["metrics"][key], measure.unit)]
-            for name in others:
-                share = sites[name]["ratios"][key]
-                cells += [_value(sites[name]["metrics"][key], measure.unit), Cell(ratio_text(sites[name], key), share)]
-            rows.append(Row(cells))
-        return Table("metrics", headings, rows)
+            cells = [_value(sites[name]["metrics"][key], measure.unit) for name in (base, *others)]
+            shares = [Cell(ratio_text(sites[name], key), sites[name]["ratios"][key]) for name in others]
+            values.rows.append(Row([Cell(measure.heading), *cells]))
+            ratios.rows.append(Row([Cell(measure.heading), *shares]))
+        if len(others) > 1:
+            return [values, ratios]
+        rows = [Row([*one.cells, *other.cells[1:]]) for one, other in zip(values.rows, ratios.rows, strict=True)]
+        return [Table("metrics", [*values.headings, *ratios.headings[1:]], rows)]
 
     @property
     def draws(self) -> str:

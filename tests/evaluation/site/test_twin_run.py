@@ -89,6 +89,18 @@ def test_run_writes_results_jobs_report_and_record(site_file):
     assert MEASURES["goodput"].meaning.split(",")[0] in page
 
 
+def test_several_others_have_a_table_of_ratios(site_file, tmp_path):
+    third = tmp_path / "third.yaml"
+    third.write_text(yaml.safe_dump({"power": {"limit": 0.8}}))
+    given = ["--compare", str(site_file.parent / "other.yaml"), "--compare", str(third), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(twin_app, ["run", str(site_file), "--days", "0.0625", *given, "--quiet"])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "out/report.html").read_text()
+    assert "Over plain: other " in page
+    assert page.count("third / plain") >= 1
+    assert "The same over plain." in page
+
+
 def test_the_same_configuration_gives_the_same_bytes(site_file, tmp_path):
     for name in ("a", "b"):
         done = CliRunner().invoke(
