@@ -94,7 +94,7 @@ class Chapter:
 
     @property
     def tables(self) -> list[Table]:
-        """Metrics in rows, sites in columns; ratios to the baseline beside them, of several others in a table of theirs."""
+        """Metrics in rows, sites in columns; ratios beside them, those of several others in a table."""
         base = self.results["baseline"]
         others = [name for name in self.runs if name != base]
         values = Table("metrics", [("metric", ""), *((name, "") for name in (base, *others))], [])
