@@ -202,6 +202,8 @@ def read_table(
         names: the columns of a table without header.
         repair: turns the fields of a row of the wrong width into those of a right one, or None.
     """
+    if b"\r" in data:  # which ends a line for Arrow wherever it stands, and for nobody else here
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b" ")
     skipped = 0
     if names is None:
         line, skipped = first_line(data)

@@ -182,7 +182,7 @@ def test_a_password_is_not_shown():
 
 def test_other_machines_join(tmp_path):
     """Two processes join by the storage alone and share the trials."""
-    fields = sleeper(tmp_path / "out", 0.3, budget="12 trials")
+    fields = sleeper(tmp_path / "out", 0.5, budget="30 trials")  # longer than another takes to begin on a busy machine
     url = urls(tmp_path)["journal"]
     owner = hpcai_process("sweep", written(tmp_path, fields), "--quiet")
     wait_until(lambda: complete(url) >= 1)
@@ -191,7 +191,7 @@ def test_other_machines_join(tmp_path):
     assert owner.wait(timeout=120) == 0
     study, _ = join_study(url, None, 0.0)
     done = study.get_trials(states=(COMPLETE,))
-    assert len(done) == 12
+    assert len(done) == 30
     assert len({trial.user_attrs[WORKER] for trial in done}) == 2
 
 
