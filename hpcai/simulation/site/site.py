@@ -87,6 +87,7 @@ class Site:
         rule = PowerRule() if setting.power is None else setting.power
         self.limit, self.long_limit = rule.limit, rule.long_limit  # before throttling and easing
         self._long = self.workload.work["estimate"] >= rule.long_from
+        self._long_limit = 1.0  # that now holds on their GPUs
         self.asks_ticks = asks_ticks
         self._stands = False
         self._flexible = flexible(self.workload.work, 0.0 if setting.shift is None else setting.shift.least)
@@ -227,8 +228,7 @@ class Site:
     def _note(self, it: Floats, of_jobs: float, hvac: float, whole: float, carbon: float, price: float) -> None:
         assert self.power is not None
         at, row = self.cluster.at[0], self._row
-        own = float(self.power.own.min())
-        limits = [float(self.power.limits[share > 0].min(initial=own)) for share in self.power.sides.T]
+        limits = [float(self.power.limits[share > 0].min(initial=self._long_limit)) for share in self.power.sides.T]
         total = self.setting.machine.total_gpus
         down = self.faults.down
         on_books = total - float(self.cluster.nodes.gpus[down].sum()) - float(at["free"]) / MILLI
@@ -259,14 +259,15 @@ class Site:
         if self.power is None or rule is None:
             return
         self.limit = limit
-        own = np.where(self._long, _at_most(self._eased(rule)), 1.0)
+        long_limit = _at_most(self._eased(rule))
         if rule.budget is not None:
             most = rule.budget * float(self.power.most_sides.sum())
             while limit > LEVELS[0] and self.power.under(_at_most(limit)) > most:
                 limit = _below(limit)
         limits = np.array([_at_most(min(limit, self._throttled(g))) for g in range(len(self.power.limits))])
-        if (limits != self.power.limits).any() or (own != self.power.own).any():
-            self.power.limit(limits, own, self.env.now)
+        if (limits != self.power.limits).any() or long_limit != self._long_limit:
+            self._long_limit = long_limit
+            self.power.limit(limits, np.where(self._long, long_limit, 1.0), self.env.now)
             self.flow.slow()
 
     def _eased(self, rule: PowerRule) -> float:
