@@ -10,45 +10,23 @@ policy.npz   the best network so far; ``agent: FOLDER`` lets it rule in ``hpcai 
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from typing import Any, Final
-
-import pandas as pd
-import yaml
-
-from hpcai.arrays import file_hash
-from hpcai.evaluation.resumable import ResumableFolder, write_whole
+from hpcai.evaluation.resumable import write_whole
 from hpcai.learning.site.config import SiteTraining
+from hpcai.learning.training_folder import TrainingFolder
 from hpcai.simulation.site.ruler import RULER_FILE, Learned
 
-CURVES: Final = "curves.csv"
-_OWN: Final = (CURVES, RULER_FILE, "config.yaml")
 
-
-class SiteRunFolder(ResumableFolder):
+class SiteRunFolder(TrainingFolder):
     """A run's folder, always begun anew."""
 
     kind = "hpcai site training"
     holds = "site training"
+    results = (RULER_FILE,)
 
     def __init__(self, config: SiteTraining) -> None:
         """Begin in ``config.out``. Raises InputError if it holds something else."""
-        fields = config.model_dump(mode="json")
-        inputs = {config.site: file_hash(config.site)}
-        super().__init__(config.out, {"version": version("hpcai"), "config": fields, "inputs": inputs}, resume=False)
-        self.write("config.yaml", yaml.safe_dump(fields, sort_keys=False))
-        self._rows: list[dict[str, Any]] = []
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a row to the curves."""
-        self._rows.append(row)
-        self.write(CURVES, pd.DataFrame(self._rows).to_csv(index=False))
+        super().__init__(config.out, config, [config.site])
 
     def write_ruler(self, ruler: Learned) -> None:
         """Write the best so far."""
         write_whole(self.path / RULER_FILE, ruler.packed())
-
-    def _clear(self) -> None:
-        """Remove an earlier run's files and nothing else."""
-        for name in _OWN:
-            (self.path / name).unlink(missing_ok=True)
