@@ -24,7 +24,6 @@ from hpcai.records.splitting import Part, part_bounds
 from hpcai.scheduling.gpu_cluster.discipline import ORDERS
 from hpcai.scheduling.gpu_cluster.work import CHALLENGE, NORMAL
 from hpcai.scheduling.jobs import MILLI
-from hpcai.simulation.cooling.limits import limits_of
 from hpcai.simulation.site.action import POWER, apply
 from hpcai.simulation.site.costs import COSTS, CostSoFar
 from hpcai.simulation.site.observation import BOUND, SITE_FEATURES, site_features
@@ -115,10 +114,6 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
         self._window, self._actions = window, Actions(actions)
         self._check()
         self._begin_range = self._bounds(part)
-        plant = "fast" if self.config.cooling is None else self.config.cooling.plant
-        self._limit = limits_of(
-            plant, "recommended" if self.config.cooling is None else self.config.cooling.limits
-        ).high
         self.site: Site | None = None
         self.action_space = spaces.Dict({name: self._space(name) for name in self.decides})
         self.observation_space = spaces.Dict(self._seen())
@@ -198,7 +193,7 @@ class OperationsEnv(gym.Env[Observation, dict[str, Any]]):
         if "admission" in self.decides:
             setting = replace(setting, shift=None)
         self.site = Site(prepared.jobs, setting, asks_jobs=bool(self._of_jobs), asks_ticks=True, sink=_forget)
-        self._costs, self._paid = CostSoFar(self.site, self._limit), np.zeros(len(COSTS))
+        self._costs, self._paid = CostSoFar(self.site, self.config.heat.high), np.zeros(len(COSTS))
         self._why = self._go_on()
         return self._observation(), self._info(np.zeros(len(COSTS)))
 

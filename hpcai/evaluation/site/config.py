@@ -14,7 +14,7 @@ from hpcai.errors import InputError
 from hpcai.records.generators import KINDS
 from hpcai.scheduling.gpu_cluster.presets import discipline_of
 from hpcai.simulation.cooling.case import CoolingCase
-from hpcai.simulation.cooling.limits import LimitsName
+from hpcai.simulation.cooling.limits import Limits, LimitsName, limits_of
 from hpcai.simulation.site.setting import PowerRule, ShiftRule
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -131,6 +131,11 @@ class SiteConfig(_Part):
             return None
         fields = self.cooling.model_dump(include={"weather", "plant", "preset", "it_curve"})
         return validated(CoolingCase, fields | {"step_minutes": self.tick_minutes, "rate": self.carbon}, "cooling")
+
+    @property
+    def heat(self) -> Limits:
+        """What inlets may be; where nothing cools, those of air."""
+        return limits_of("fast") if self.cooling is None else limits_of(self.cooling.plant, self.cooling.limits)
 
     @property
     def rules(self) -> Any:

@@ -8,10 +8,10 @@ from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
+from hpcai.evaluation.fragmentation import RESAMPLES, SEED_OF_INTERVALS
 from hpcai.evaluation.gpu_cluster.evaluate import plain
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.resumable import write_json
@@ -20,7 +20,6 @@ from hpcai.evaluation.site.measures import MEASURES
 from hpcai.evaluation.statistics import Ratio, ratios, resample
 
 Metrics = dict[str, float]
-RESAMPLES: Final = 10_000
 
 
 def measured(config: SiteConfig) -> Metrics:
@@ -101,6 +100,6 @@ def compare(draws: Sequence[Metrics], base: Sequence[Metrics]) -> dict[str, Rati
         if not len(pairs) or not pairs[:, 1].any():
             result[key] = Ratio(np.nan, np.nan, np.nan)
             continue
-        weights = resample(len(pairs), 1, RESAMPLES if len(pairs) > 1 else 1, np.random.default_rng(0))
+        weights = resample(len(pairs), 1, RESAMPLES if len(pairs) > 1 else 1, np.random.default_rng(SEED_OF_INTERVALS))
         result[key] = ratios(pairs[:, :1], pairs[:, 1], weights)[0]
     return result

@@ -23,7 +23,6 @@ from hpcai.evaluation.site.draws import Metrics, compare, means, measure_draws
 from hpcai.evaluation.site.inputs import Prepared, prepare
 from hpcai.evaluation.site.measures import MEASURES, Watch, by_tenant, job_table, measure
 from hpcai.evaluation.site.recorder import Recorder
-from hpcai.simulation.cooling.limits import limits_of
 from hpcai.simulation.site.site import OVER, Site
 from hpcai.simulation.site.timeline import COLUMNS
 
@@ -81,9 +80,7 @@ def simulate(
     prepared = prepare(config)
     setting = prepared.setting
     thinned = Thinned(setting.ticks)
-    plant = "fast" if config.cooling is None else config.cooling.plant
-    limits = limits_of(plant, "recommended" if config.cooling is None else config.cooling.limits)
-    seen = Watch(limits, setting.tick)
+    seen = Watch(config.heat, setting.tick)
     with ExitStack() as stack:
         sinks = [thinned.see, seen.see]
         if record is not None:

@@ -15,7 +15,6 @@ from hpcai.evaluation.site.draws import Metrics
 from hpcai.evaluation.site.inputs import Prepared, prepare
 from hpcai.evaluation.site.measures import Watch, measure
 from hpcai.learning.site.config import SiteTraining
-from hpcai.simulation.cooling.limits import limits_of
 from hpcai.simulation.site.costs import COSTS, HOUR, CostSoFar
 from hpcai.simulation.site.ruler import Learned
 from hpcai.simulation.site.site import Site
@@ -44,9 +43,8 @@ def play(config: SiteConfig, prepared: Prepared, ruler: Learned | None) -> Metri
 
     Raises InputError if it cannot be ruled.
     """
-    limits = limits_of("fast") if config.cooling is None else limits_of(config.cooling.plant, config.cooling.limits)
     setting = prepared.setting if ruler is None else ruler.ruling(prepared.setting)
-    watch = Watch(limits, setting.tick)
+    watch = Watch(config.heat, setting.tick)
     site = Site(prepared.jobs, setting, sink=watch.see)
     site.run()
     gathered = CostSoFar(site, np.inf).by_now()[_SLOWDOWN]
