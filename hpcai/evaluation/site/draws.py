@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hpcai.evaluation.fragmentation import RESAMPLES, SEED_OF_INTERVALS
-from hpcai.evaluation.gpu_cluster.evaluate import plain
 from hpcai.evaluation.progress import Progress
 from hpcai.evaluation.resumable import write_json
 from hpcai.evaluation.site.config import SiteConfig
 from hpcai.evaluation.site.measures import MEASURES
 from hpcai.evaluation.statistics import Ratio, ratios, resample
+from hpcai.launching import WORKERS, Launch, Task, launch
 
 Metrics = dict[str, float]
 
@@ -29,6 +27,20 @@ def measured(config: SiteConfig) -> Metrics:
     return simulate(config).metrics
 
 
+@dataclass(frozen=True)
+class Share(Task):
+    """The draws of one worker: the file of each and its configuration."""
+
+    draws: tuple[tuple[Path, SiteConfig], ...]
+
+    def __call__(self, done: Callable[[], None] = lambda: None) -> None:
+        """Measure them, each in its file once it is there; ``done`` is told of each."""
+        for file, config in self.draws:
+            known = {key: value if np.isfinite(value) else None for key, value in measured(config).items()}
+            write_json(file, {"config": config.as_dict(), "metrics": known})
+            done()
+
+
 def measure_draws(
     configs: Sequence[SiteConfig], folder: Path, workers: int, resume: bool, quiet: bool
 ) -> dict[str, list[Metrics]]:
@@ -36,50 +48,33 @@ def measure_draws(
 
     With ``resume`` a file of the same configuration is believed.
     """
-    every = [(each.name, k, each.draw(k)) for each in configs for k in range(1, each.draws)]
-    found: dict[tuple[str, int], Metrics] = {}
-    missing = []
-    for name, k, config in every:
-        known = _known(_file(folder, name, k), config) if resume else None
-        if known is None:
-            missing.append((name, k, config))
-        else:
-            found[name, k] = known
+    every = {
+        each.name: [(folder / f"{each.name}-{k}.json", each.draw(k)) for k in range(1, each.draws)] for each in configs
+    }
+    missing = [draw for draws in every.values() for draw in draws if not (resume and _is_there(*draw))]
+    for file, _ in missing:
+        file.unlink(missing_ok=True)
+
+    def watch(_: int) -> None:
+        progress.reach(sum(file.is_file() for file, _ in missing))
+
     with Progress(len(missing), "draws", quiet) as progress:
-        for name, k, config, metrics in _in_processes(missing, workers):
-            write_json(_file(folder, name, k), plain({"config": config.as_dict(), "metrics": metrics}))
-            found[name, k] = metrics
-            progress.advance()
-    return {each.name: [found[each.name, k] for k in range(1, each.draws)] for each in configs}
+        if workers == 1 or len(missing) < 2:
+            Share(tuple(missing))(progress.advance)
+        else:
+            shares = [Share(tuple(missing[k::workers])) for k in range(min(workers, len(missing)))]
+            launch(shares, Launch(workers=workers), folder / WORKERS, watch=watch)
+    return {name: [_metrics(file) for file, _ in draws] for name, draws in every.items()}
 
 
-def _file(folder: Path, name: str, k: int) -> Path:
-    return folder / f"{name}-{k}.json"
+def _is_there(file: Path, config: SiteConfig) -> bool:
+    """Whether a file holds what was measured of a configuration."""
+    return file.is_file() and json.loads(file.read_text("utf-8"))["config"] == json.loads(json.dumps(config.as_dict()))
 
 
-def _known(path: Path, config: SiteConfig) -> Metrics | None:
-    """Return what was measured of a configuration, if it was."""
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text("utf-8"))
-    if content["config"] != json.loads(json.dumps(config.as_dict())):
-        return None
-    return {key: np.nan if value is None else float(value) for key, value in content["metrics"].items()}
-
-
-def _in_processes(
-    wanted: Sequence[tuple[str, int, SiteConfig]], workers: int
-) -> Iterator[tuple[str, int, SiteConfig, Metrics]]:
-    """Measure draws, as they become ready; with one worker here."""
-    if workers == 1 or len(wanted) < 2:
-        yield from ((name, k, config, measured(config)) for name, k, config in wanted)
-        return
-    with ExitStack() as stack:
-        pool: Executor = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        asked = {pool.submit(measured, config): (name, k, config) for name, k, config in wanted}
-        for future in as_completed(asked):
-            yield (*asked[future], future.result())
+def _metrics(file: Path) -> Metrics:
+    known = json.loads(file.read_text("utf-8"))["metrics"]
+    return {key: np.nan if value is None else float(value) for key, value in known.items()}
 
 
 def means(draws: Sequence[Metrics]) -> Metrics:
