@@ -12,7 +12,7 @@ from hpcai.learning.progress import LearningProgress
 from hpcai.learning.site.config import SiteTraining
 from hpcai.learning.site.environment import FlatSite
 from hpcai.learning.site.keeper import Keeper
-from hpcai.simulation.site.ruler import Learned, RulerMeta
+from hpcai.simulation.site.ruler import Learned
 
 
 def make_env(config: SiteTraining, weights: dict[str, float]) -> DummyVecEnv:
@@ -30,15 +30,7 @@ def make_agent(config: SiteTraining, env: DummyVecEnv) -> BaseAlgorithm:
 
 def ruler_of(agent: BaseAlgorithm, config: SiteTraining) -> Learned:
     """Return the deterministic actor of an agent as plain arrays."""
-    weights, squash = layers_of(agent)
-    meta = RulerMeta(
-        squash=squash,
-        layers=len(weights),
-        decides=config.decides,
-        actions=config.actions,
-        observed=config.observed(),
-    )
-    return Learned(meta, weights)
+    return config.ruler(*layers_of(agent))
 
 
 def learn_to_rule(config: SiteTraining, keeper: Keeper, quiet: bool) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpcai.configuration import Source, read_mapping, validated
 from hpcai.cooling.action import Actions, Scheme
+from hpcai.cooling.controllers.learned import Layers
 from hpcai.cooling.interface import Floats
 from hpcai.errors import InputError
 from hpcai.evaluation.site.config import Count, Date, Positive, SiteConfig, merged, site_config
@@ -18,6 +19,7 @@ from hpcai.learning.budget import Budget, BudgetText, parse_budget
 from hpcai.learning.cooling.config import Learner
 from hpcai.simulation.site.action import Ruled, names, numbers_of
 from hpcai.simulation.site.observation import seen_names
+from hpcai.simulation.site.ruler import Learned, RulerMeta
 
 Method = Literal["evolution", "ppo", "sac", "td3"]
 
@@ -113,6 +115,17 @@ class SiteTraining(_Part):
             return numbers_of(self.begin, self.decides, Actions(self.actions))
         except KeyError as error:
             raise InputError(f"begin: found {error.args[0]!r}, expected some of {', '.join(self.told)}") from error
+
+    def ruler(self, weights: Layers, squash: Literal["tanh", "clip"]) -> Learned:
+        """Return the policy of a network with these layers, which decides on what is taught."""
+        meta = RulerMeta(
+            squash=squash,
+            layers=len(weights),
+            decides=self.decides,
+            actions=self.actions,
+            observed=self.observed(),
+        )
+        return Learned(meta, weights)
 
     @property
     def limits(self) -> Budget:

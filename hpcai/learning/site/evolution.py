@@ -16,7 +16,7 @@ from hpcai.learning.progress import LearningProgress
 from hpcai.learning.site.config import SiteTraining
 from hpcai.learning.site.keeper import Keeper
 from hpcai.learning.site.scoring import Ground
-from hpcai.simulation.site.ruler import Learned, RulerMeta
+from hpcai.simulation.site.ruler import Learned
 
 
 class Linear:
@@ -35,14 +35,7 @@ class Linear:
         table = weights.reshape(len(self._config.told), -1).astype(np.float32)
         matrix = np.zeros((len(table), len(self._observed)), np.float32)
         matrix[:, self._places] = table[:, :-1]
-        meta = RulerMeta(
-            squash="clip",
-            layers=1,
-            decides=self._config.decides,
-            actions=self._config.actions,
-            observed=self._observed,
-        )
-        return Learned(meta, [(matrix, table[:, -1].copy())])
+        return self._config.ruler([(matrix, table[:, -1].copy())], "clip")
 
 
 def drawn(config: SiteTraining, rng: np.random.Generator) -> SiteConfig:
